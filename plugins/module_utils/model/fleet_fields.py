@@ -1,0 +1,59 @@
+"""The fields of the fleet file around its VMs: sites and waivers, in the form of `fields`."""
+
+from __future__ import annotations
+
+from .fields import VM_FIELDS, Field, field
+from .patterns import DATE, IMAGE, LABEL, NAME, PATH, SHA256, URI, URL
+
+MAX_VMS = 10_000
+PLATFORMS = ["libvirt", "vsphere", "proxmox"]
+
+IMAGE_FIELDS: dict[str, Field] = {
+    "path": field("str", "File of the image. A relative path begins at the folder of the fleet file.", "mark",
+                  pattern=PATH),
+    "url": field("str", "Address of the image.", "mark", pattern=URL),
+    "sha256": field("str", "SHA-256 of the image, in hexadecimal. Needed with I(url).", "mark", pattern=SHA256),
+}
+
+SSH_FIELDS: dict[str, Field] = {
+    "user": field("str", "User inside the guests.", "mark", pattern=LABEL, example="muster"),
+    "key": field("str", "File of the private key. A relative path begins at the folder of the fleet file.", "mark",
+                 pattern=PATH),
+}
+
+SITE_FIELDS: dict[str, Field] = {
+    "platform": field("str", "Platform of the site.", "mark", choices=PLATFORMS, required=True, example="libvirt"),
+    "uri": field("str", "Address of the site, in the form of its platform.", "mark", pattern=URI,
+                 example="qemu:///system"),
+    "pool": field("str", "Storage pool of disks that name none.", "mark", pattern=LABEL),
+    "tiers": field("dict", "Storage pool of each storage tier.", "mark", keys=LABEL, pattern=LABEL),
+    "networks": field("list", "Networks that NICs may name, beside C(user). Any if unset.", "mark", elements="str",
+                      pattern=LABEL, max_items=1024),
+    "images": field("dict", "Images of the site by name. VMs may then use these only.", "mark", keys=IMAGE,
+                    values=IMAGE_FIELDS, one_of=("path", "url"), max_items=1024),
+    "ssh": field("dict", "How guests are reached.", "mark", options=SSH_FIELDS),
+    "repository": field("str", "Folder of the restore points. A relative path begins at the folder of the fleet file.",
+                        "mark", pattern=PATH),
+    "parallel": field("int", "How many VMs are worked on at the same time.", "mark", min=1, max=64),
+}
+
+WAIVER_FIELDS: dict[str, Field] = {
+    "rule": field("str", "Rule that is waived.", "mark", pattern=LABEL, required=True, example="ssh-no-root-login"),
+    "vms": field("list", "VMs for which it is waived.", "mark", elements="str", pattern=NAME, max_items=MAX_VMS,
+                 required=True, example="[web-1]"),
+    "reason": field("str", "Why it is waived.", "mark", required=True, example="migration until March"),
+    "approver": field("str", "Who approved it.", "mark", max_length=256, required=True, example="jane"),
+    "ends": field("str", "Last day on which it is waived.", "mark", pattern=DATE, required=True,
+                  example="2027-03-31"),
+}
+
+# What `defaults`, a VM and an override may hold; `VM_FIELDS` are the VM itself.
+LAYER_FIELDS: dict[str, Field] = {
+    "site": field("str", "Site of the VM. May be left out where the file has one site.", "replace", pattern=NAME),
+    **VM_FIELDS,
+}
+
+COUNT = field("int", "Makes so many VMs, C(NAME-1), C(NAME-2)… Without it there is one, C(NAME).", "mark", min=1,
+              max=MAX_VMS)
+
+TOP_FIELDS = ("fleet", "sites", "defaults", "vms", "rules", "waivers")

@@ -1,0 +1,37 @@
+"""The patterns that text of the model must match as a whole, each with its meaning for people."""
+
+from __future__ import annotations
+
+NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
+LABEL = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+MAC = r"^(?:[0-9a-f]{2}:){5}[0-9a-f]{2}$"
+CPUSET = r"^[0-9]{1,4}(?:-[0-9]{1,4})?(?:,[0-9]{1,4}(?:-[0-9]{1,4})?){0,255}$"
+ZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,3}$"
+TIME = r"^(?:[01][0-9]|2[0-3]):[0-5][0-9]$"
+DATE = r"^[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])$"
+SHA256 = r"^[0-9a-f]{64}$"
+URL = r"^https?://[!-~]+$"
+URI = r"^[!-~]+$"
+URL_PATH = r"^/[!-~]*$"
+PATH = r"^[^~\s-][^\s]*$"  # no shell's home, no option, no space
+RULES = r"^(?:[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9-]{0,62}|\./[A-Za-z0-9._/-]{1,250}\.ya?ml)$"
+
+_CHARACTERS = "use letters, digits, '.', '_' and '-', beginning with a letter or digit, at most"
+
+MEANING = {
+    NAME: "use a-z, 0-9 and '-', beginning with a letter or digit, at most 63 characters",
+    LABEL: f"{_CHARACTERS} 63 characters",
+    IMAGE: f"{_CHARACTERS} 128 characters",
+    MAC: "write six pairs of 0-9 and a-f, such as '52:54:00:12:34:56'",
+    CPUSET: "write CPU numbers and ranges, such as '0-3,8'",
+    ZONE: "write an IANA name, such as 'Europe/Berlin'",
+    TIME: "write hours and minutes, such as '07:00'",
+    DATE: "write a day, such as '2027-03-31'",
+    SHA256: "write the 64 hexadecimal digits that 'sha256sum' prints",
+    URL: "write an address that begins with https://",
+    URI: "write an address without spaces, such as 'qemu:///system'",
+    URL_PATH: "write a path that begins with '/', without spaces",
+    PATH: "write a path without spaces that does not begin with '-' or '~'",
+    RULES: "name a pack, such as 'muster/baseline', or a file beside this one, such as './our-rules.yml'",
+}
