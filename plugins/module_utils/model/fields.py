@@ -16,6 +16,10 @@ key
     For a list of dicts: the field that identifies an item, so that an item is changed and not replaced.
 names
     For a list of dicts with names: the name of the first item and of item n, where none was given.
+grows
+    True for a size that can only grow.
+foreign
+    True for a list whose items stay where nobody named them: such a disk may be somebody else's data.
 one_of
     For a dict: exactly one of these fields must be given.
 keys, values
@@ -34,8 +38,8 @@ from .patterns import CPUSET, IMAGE, LABEL, MAC, NAME, TIME, URL_PATH, ZONE
 
 Field = dict[str, Any]
 
-_OURS = ("unit", "min", "max", "pattern", "max_length", "max_items", "key", "names", "one_of", "keys", "values", "default",
-         "observed", "example")
+_OURS = ("unit", "min", "max", "pattern", "max_length", "max_items", "key", "names", "grows", "foreign", "one_of", "keys",
+         "values", "default", "observed", "example")
 
 
 def field(type_: str, description: str, change: str = "live", **keys: Any) -> Field:
@@ -47,7 +51,7 @@ def field(type_: str, description: str, change: str = "live", **keys: Any) -> Fi
 DISK_FIELDS: dict[str, Field] = {
     "name": field("str", "Name of the disk within the VM. The first disk is C(root), the others C(disk1), C(disk2)…",
                    "replace", pattern=NAME),
-    "size": field("str", "Virtual size. A disk grows, it never shrinks.", unit="size", required=True,
+    "size": field("str", "Virtual size. A disk grows, it never shrinks.", unit="size", required=True, grows=True,
                    min=1 << 20, max=64 << 40, example="10 GiB"),
     "pool": field("str", "Storage pool (libvirt), datastore (vSphere) or storage (Proxmox). The site's default if unset.",
                    "replace", pattern=LABEL),
@@ -134,7 +138,7 @@ VM_FIELDS: dict[str, Field] = {
                              min=16 << 20),
     "memory_reservation": field("str", "Memory that the host guarantees. 0 is none.", unit="size", min=0, default=0),
     "disks": field("list", "Disks, the root disk first.", elements="dict", options=DISK_FIELDS, key="name",
-                   names=("root", "disk{}")),
+                   names=("root", "disk{}"), foreign=True),
     "nics": field("list", "NICs.", "power_cycle", elements="dict", options=NIC_FIELDS,
                   key="name", names=("nic0", "nic{}")),
     "firmware": field("str", "Firmware.", "replace", choices=["bios", "uefi"]),

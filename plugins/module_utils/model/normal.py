@@ -16,8 +16,8 @@ from typing import Any
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from . import fields as table
-from .errors import ModelError, ModelErrors, Path, nearest, show
 from .consistency import complete
+from .errors import ModelError, ModelErrors, Path, nearest, show
 from .patterns import MEANING
 from .units import format_size, parse_duration, parse_size
 from .yaml_reader import Word

@@ -93,9 +93,8 @@ def read_yaml(text: str, source: str) -> Map:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
-        line = mark.line + 1 if mark is not None else None
         raise _refused(f"the file is not valid YAML ({what}); mend the indentation, quotes or brackets here",
-                       source, line) from None
+                       source, None if mark is None else mark.line + 1) from None
     except UnicodeEncodeError:
         raise _refused("the file is not UTF-8; save it as UTF-8", source) from None
     if builder.problems:
@@ -110,12 +109,10 @@ def locate(root: Map, path: Path) -> int | None:
     line: int | None = root.line
     here: Any = root
     for key in path:
-        if isinstance(here, Map) and isinstance(key, str) and key in here:
-            line, here = here.lines[key], here[key]
-        elif isinstance(here, Seq) and isinstance(key, int) and 0 <= key < len(here):
-            line, here = here.lines[key], here[key]
-        else:
+        in_map = isinstance(here, Map) and isinstance(key, str) and key in here
+        if not in_map and not (isinstance(here, Seq) and isinstance(key, int) and 0 <= key < len(here)):
             break
+        line, here = here.lines[key], here[key]
     return line
 
 
@@ -173,7 +170,7 @@ class _Builder:
         if event.tag is not None and event.tag != "!":
             self.problem(f"the tag {show(event.tag)} is not allowed; write plain values", line)
 
-    def open(self, event: Any, container: type[Map] | type[Seq]) -> None:
+    def open(self, event: Any, container: type[Map | Seq]) -> None:
         line = event.start_mark.line + 1
         if len(self.stack) >= MAX_DEPTH:
             self.stack, self.keys = self.stack[:4], self.keys[:4]  # a path of 32 levels helps nobody
