@@ -1,0 +1,117 @@
+"""A VM document as expressions may see it: plain, bounded, and honest about what is not known.
+
+Documents come from guests, plans and hypervisors, which are not trusted: they are copied into plain JSON types with
+bounds on depth, number of values and length of text before any expression touches them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+MAX_DEPTH = 24
+MAX_VALUES = 100_000
+MAX_TEXT = 65_536
+MAX_UNKNOWN = 1_000
+_MAX_NUMBER = 1 << 63
+_STEP = re.compile(r"([A-Za-z_][A-Za-z0-9_-]{0,127})|\[([0-9]{1,6})\]")
+_PATH = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_-]{0,127})(?:\.[A-Za-z_][A-Za-z0-9_-]{0,127}|\[[0-9]{1,6}\]){0,31}")
+
+
+class DocumentError(ValueError):
+    """The document cannot be judged. Its text is a clause that goes after the VM's name."""
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A value that is not there. `settled` is False where it will be there later, such as after Terraform's apply."""
+
+    path: str = ""
+    settled: bool = True
+
+    def reason(self) -> str:
+        """A clause for a sentence: what is missing and in which way."""
+        what = self.path or "a value"
+        return f"{what} is not set" if self.settled else f"{what} is known only after apply"
+
+
+def normal(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A plain, bounded copy of `document`. Keys that are null are left out: null is "not set".
+
+    The key ``unknown`` lists the paths (``memory``, ``tags.owner``, ``disks[0].size``) whose values come only later;
+    each becomes an unsettled `Absent`. Raises DocumentError.
+    """
+    if not isinstance(document, Mapping):
+        raise DocumentError("is not a mapping of fields")
+    copy = _Copier().copy(document, 0)
+    paths = copy.pop("unknown", [])
+    if not isinstance(paths, list) or len(paths) > MAX_UNKNOWN:
+        raise DocumentError(f"has a field 'unknown' that is not a list of at most {MAX_UNKNOWN} paths")
+    for path in paths:
+        _forget(copy, path)
+    plain: dict[str, Any] = copy
+    return plain
+
+
+class _Copier:
+    """Copies one value and counts what it copied, so that the bound holds for the whole document."""
+
+    def __init__(self) -> None:
+        self.values = 0
+
+    def copy(self, value: Any, depth: int) -> Any:
+        self.values += 1
+        if depth > MAX_DEPTH:
+            raise DocumentError(f"is nested deeper than {MAX_DEPTH} levels")
+        if self.values > MAX_VALUES:
+            raise DocumentError(f"holds more than {MAX_VALUES} values")
+        if value is None:
+            return Absent()
+        if isinstance(value, bool):
+            return bool(value)
+        if isinstance(value, int):
+            if abs(value) >= _MAX_NUMBER:
+                raise DocumentError("holds a number of more than 63 bits")
+            return int(value)
+        if isinstance(value, float):
+            if not math.isfinite(value):
+                raise DocumentError("holds a number that is not finite")
+            return float(value)
+        if isinstance(value, str):
+            if len(value) > MAX_TEXT:
+                raise DocumentError(f"holds a text of more than {MAX_TEXT} characters")
+            return str.__str__(value)
+        if isinstance(value, Mapping):
+            return {self.key(key): self.copy(item, depth + 1) for key, item in value.items() if item is not None}
+        if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
+            return [self.copy(item, depth + 1) for item in value]
+        raise DocumentError(f"holds a {type(value).__name__}, which is not a value of JSON")
+
+    def key(self, key: Any) -> str:
+        if not isinstance(key, str) or len(key) > 1024:
+            raise DocumentError("has a key that is not a text of at most 1024 characters")
+        return str.__str__(key)
+
+
+def _forget(document: dict[str, Any], path: Any) -> None:
+    """Put an unsettled `Absent` at `path`. Where the way there is missing, its first missing step is not known."""
+    if not isinstance(path, str) or not _PATH.fullmatch(path):
+        raise DocumentError("has a path in 'unknown' that does not look like disks[0].size")
+    steps: list[str | int] = [int(index) if index else name for name, index in _STEP.findall(path)]
+    place: Any = document
+    for number, step in enumerate(steps):
+        last = number == len(steps) - 1
+        if isinstance(step, str) and isinstance(place, dict):
+            if last or not isinstance(place.get(step), (dict, list)):
+                place[step] = Absent(path, settled=False)
+                return
+        elif isinstance(step, int) and isinstance(place, list) and step < len(place):
+            if last or not isinstance(place[step], (dict, list)):
+                place[step] = Absent(path, settled=False)
+                return
+        else:
+            raise DocumentError(f"has no place {path} that could be unknown")
+        place = place[step]

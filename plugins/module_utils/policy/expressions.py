@@ -1,0 +1,166 @@
+"""Expressions of rules: JMESPath with bounds, read once per rule, worth true, false or not known.
+
+Bounds: length of the text, depth and number of its nodes, steps of an evaluation, depth and size of the document.
+Known functions only, and their patterns are literals, so no document can bring its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from .documents import Absent, DocumentError, normal
+from .functions import FUNCTIONS, SPECIAL, CallError
+from .interpreter import EvaluationError, Interpreter, Node, path_of, truthy
+from .patterns import Pattern, PatternError
+
+MAX_LENGTH = 1_000
+MAX_DEPTH = 40
+MAX_NODES = 400
+MAX_BRACKETS = 24
+
+# What comes after the first part of these is read from that part, not from the top of the document.
+_CHAINS = ("projection", "filter_projection", "value_projection", "flatten", "subexpression", "index_expression", "pipe")
+
+
+class ExpressionError(ValueError):
+    """The expression cannot be used. Its text is a clause that goes after the file and the rule."""
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A compiled expression: its text, its tree and the patterns in it. Made by `compile_expression`."""
+
+    text: str
+    tree: Node = field(repr=False, compare=False)
+    patterns: dict[str, Pattern] = field(repr=False, compare=False)
+
+    def evaluate(self, document: dict[str, Any], now: datetime | None = None) -> Any:
+        """The worth for a document that went through `documents.normal`. Raises EvaluationError."""
+        try:
+            return Interpreter(now or datetime.now(UTC), self.patterns).visit(self.tree, document)
+        except RecursionError:
+            raise EvaluationError("it is nested too deeply for this document; simplify the rule") from None
+        except (TypeError, ArithmeticError, KeyError, AttributeError, ValueError) as error:
+            if isinstance(error, EvaluationError):
+                raise
+            # A gap in the interpreter must become a finding of one rule, not the end of a run.
+            raise EvaluationError(f"it met a value that it cannot use ({type(error).__name__})") from None
+
+    def paths(self) -> list[str]:
+        """The paths that the expression reads from the top of the document, in its order, each once."""
+        found: list[str] = []
+        waiting = [self.tree]
+        while waiting:
+            node = waiting.pop(0)
+            path = path_of(node)
+            if path:
+                found.append(path)
+            elif node["type"] in _CHAINS:
+                waiting.insert(0, node["children"][0])
+            elif node["type"] not in ("literal", "expref", "slice"):
+                waiting[:0] = [child for child in node["children"] if isinstance(child, dict)]
+        return list(dict.fromkeys(found))
+
+
+def compile_expression(text: object) -> Expression:
+    """Read `text`. Raises ExpressionError, whose text names what is wrong and what to write instead."""
+    import jmespath  # on the controller only: a guest never gets an expression
+
+    if not isinstance(text, str) or not text.strip():
+        raise ExpressionError("is empty or not a text; write a JMESPath expression, such as: length(disks) > `0`")
+    if len(text) > MAX_LENGTH:
+        raise ExpressionError(f"is {len(text)} characters long; the limit is {MAX_LENGTH}, so split the rule")
+    if _bracket_depth(text) > MAX_BRACKETS:
+        raise ExpressionError(f"nests brackets deeper than {MAX_BRACKETS}; split the rule")
+    try:
+        tree: Node = jmespath.compile(text).parsed
+    except RecursionError:
+        raise ExpressionError("is nested too deeply; split the rule") from None
+    except (jmespath.exceptions.JMESPathError, ValueError, LookupError, TypeError, AttributeError) as error:
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise ExpressionError(f"cannot be read: {reason}") from None
+    patterns: dict[str, Pattern] = {}
+    for node in _nodes(tree):
+        _check(node, patterns)
+    return Expression(text, tree, patterns)
+
+
+def _bracket_depth(text: str) -> int:
+    """How deep brackets nest, or how many ``!`` follow each other: what the parser would recurse into."""
+    deepest = depth = nots = 0
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        nots = nots + 1 if character == "!" else 0
+        deepest = max(deepest, depth, nots)
+    return deepest
+
+
+def _nodes(tree: Node) -> Iterator[Node]:
+    """Every node of `tree`, within the bounds on depth and number."""
+    waiting = [(tree, 1)]
+    count = 0
+    while waiting:
+        node, depth = waiting.pop()
+        count += 1
+        if depth > MAX_DEPTH or count > MAX_NODES:
+            raise ExpressionError(f"has more than {MAX_NODES} parts or is nested deeper than {MAX_DEPTH}; split the rule")
+        yield node
+        if node["type"] != "slice":
+            waiting.extend((child, depth + 1) for child in node.get("children", ()))
+
+
+def _check(node: Node, patterns: dict[str, Pattern]) -> None:
+    if node["type"] == "literal":
+        try:
+            normal({"literal": node["value"]})
+        except DocumentError as error:
+            raise ExpressionError(f"holds a literal that {error}") from None
+    elif node["type"] == "comparator":
+        if any(child["type"] == "literal" and child["value"] is None for child in node["children"]):
+            raise ExpressionError("compares with null, which is never true here; write present(…) or default(…, …)")
+        _check_ordered(node)
+    elif node["type"] == "slice":
+        if node["children"][2] == 0:
+            raise ExpressionError("has a slice with step 0; write a step of 1 or more")
+    elif node["type"] == "function_expression":
+        _check_call(node, patterns)
+
+
+def _check_ordered(node: Node) -> None:
+    """An ordering against text is a mistake that would only show as an error on every VM."""
+    if node["value"] not in ("eq", "ne"):
+        for child in node["children"]:
+            if child["type"] == "literal" and isinstance(child["value"], (str, bool, list, dict)):
+                raise ExpressionError("orders something that is not a number; write `3` in backticks, or size('2 GiB')")
+
+
+def _check_call(node: Node, patterns: dict[str, Pattern]) -> None:
+    name, children = node["value"], node["children"]
+    known = {**{key: function.arguments for key, function in FUNCTIONS.items()},
+             **{key: arguments for key, (arguments, _text) in SPECIAL.items()}}
+    if name not in known:
+        raise ExpressionError(f"calls {name:.40}(), which is not a function here; there are {', '.join(sorted(known))}")
+    if len(children) != known[name]:
+        raise ExpressionError(f"calls {name}() with {len(children)} arguments; it takes {known[name]}")
+    for number, child in enumerate(children):
+        if (child["type"] == "expref") is not (name in ("all", "any") and number == 1):
+            raise ExpressionError(f"calls {name}() with a wrong kind of argument; write all(disks, &encrypted)")
+    if children[0]["type"] == "literal" and name in ("size", "duration"):
+        try:
+            FUNCTIONS[name].run(datetime.now(UTC), children[0]["value"])
+        except CallError as error:
+            raise ExpressionError(f"calls {name}() with what is none: {error}") from None
+    if name == "matches":
+        pattern = children[0].get("value")
+        if children[0]["type"] != "literal" or not isinstance(pattern, str):
+            raise ExpressionError("calls matches() without a literal pattern; write matches('^[a-z]+$', name)")
+        try:
+            patterns[pattern] = Pattern(pattern)
+        except PatternError as error:
+            raise ExpressionError(f"calls matches() with a pattern that is refused: {error}") from None
+
+
+__all__ = ["Absent", "EvaluationError", "Expression", "ExpressionError", "compile_expression", "truthy"]
