@@ -1,0 +1,243 @@
+"""The driver contract: what a platform must answer, in VMs, and the errors in which it may fail.
+
+A driver is one connection to one site. It takes and gives `model.VM`, never an object of its SDK, and raises the
+errors of this file, never its SDK's. What it lacks it does not declare in `capabilities`; asked for it all the same it
+raises `Unsupported` before anything changes. A read that fails is an error: only a proven not-found is `NotFound`.
+"""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from ..model.fleet import Site
+from ..model.planner import Change
+from ..model.vm import VM, Mark
+
+Progress = Callable[[str], None]
+
+
+def silent(_message: str) -> None:
+    """The progress of a caller that does not want to hear any."""
+
+
+class DriverError(Exception):
+    """A failure at one site, perhaps of one VM.
+
+    `what` says what happened and what was left as it was, `todo` what to do now; str() is the whole sentence.
+    """
+
+    def __init__(self, what: str, *, site: str, vm: str | None = None, todo: str = "") -> None:
+        self.what, self.site, self.vm, self.todo = what, site, vm, todo
+        where = f"VM '{vm}' at site '{site}'" if vm else f"Site '{site}'"
+        text = f"{where}: {what.rstrip('.')}."
+        super().__init__(f"{text} {todo.rstrip('.')}." if todo else text)
+
+
+class NotFound(DriverError):
+    """The platform answered, and the thing is proven not to be there."""
+
+
+class Ambiguous(DriverError):
+    """Two things bear the name; the error lists both."""
+
+
+class Conflict(DriverError):
+    """Something that is not ours, or not as planned, stands in the way. Nothing was changed."""
+
+
+class Locked(DriverError):
+    """The platform, or another operation, holds the VM."""
+
+
+class Unreachable(DriverError):
+    """The site, or a guest, does not answer: nothing is known, least of all that something is absent."""
+
+
+class Denied(DriverError):
+    """The site refuses the credentials or the right."""
+
+
+class Unsupported(DriverError):
+    """The platform, or this driver, cannot do what is asked. Nothing was changed."""
+
+
+class Failed(DriverError):
+    """The platform tried and failed; the sentence says with its words what is left."""
+
+
+class Capability(enum.StrEnum):
+    """What a driver can do beyond listing, creating and deleting."""
+
+    POWER = "power"
+    CHANGE = "change"
+    SNAPSHOT = "snapshot"
+    REVERT = "revert"
+    CLONE = "clone"
+    BACKUP = "backup"
+    INCREMENTAL = "incremental"
+    RESTORE = "restore"
+    ISOLATE = "isolate"  # a restored twin that reaches nothing outside
+    IMAGE = "image"  # create from the content of an image
+    CONSOLE = "console"  # boot progress can be followed
+    GUEST_EXEC = "guest_exec"  # run a program in the guest without its network
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image on the controller: a qcow2 file that stands alone, with the SHA-256 that it was checked against."""
+
+    name: str
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A point in time kept beside the VM's own disks. `id` is the platform's; `created` is epoch seconds (UTC)."""
+
+    id: str
+    created: int
+    operation: str
+    description: str = ""
+    parent: str | None = None
+    hold: bool = False
+
+
+@dataclass(frozen=True)
+class BackupDisk:
+    """One disk's part of a backup: `path` is a qcow2 file on the controller that stands alone (full), or holds only
+    what changed since its parent (incremental)."""
+
+    name: str
+    path: Path
+    virtual_size: int  # bytes
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Backup:
+    """What `Driver.backup` brought home. `kind` is ``full`` or ``incremental``; `why` says why a full was taken where
+    an incremental was asked for."""
+
+    kind: str
+    created: float  # epoch seconds (UTC) of the point in time that the disks show
+    disks: tuple[BackupDisk, ...]
+    consistency: str  # ``filesystem`` (frozen by the guest agent), ``crash`` or ``offline``
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Executed:
+    """A program that ran in a guest: exit code and output, cut at a bound, both untrusted."""
+
+    code: int
+    output: str
+
+
+class Driver(ABC):
+    """One connection to one site. Instances may be used from several threads."""
+
+    platform: ClassVar[str]
+    capabilities: frozenset[Capability]
+
+    def __init__(self, access: Site) -> None:
+        self.access = access
+        self.site = access.name
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the session. Calling it twice is fine."""
+
+    @abstractmethod
+    def list(self) -> list[VM]:
+        """Every VM of the site, in one conversation. Raises Unreachable, Denied."""
+
+    def get(self, name_or_uuid: str) -> VM:
+        """The one VM of this UUID or name. Raises NotFound, and Ambiguous with both where two match."""
+        found = [vm for vm in self.list() if name_or_uuid in (vm.uuid, vm.name)]
+        if not found:
+            raise NotFound("there is no such VM", site=self.site, vm=name_or_uuid,
+                           todo="List the VMs of the site with muster.fleet.vm_info")
+        if len(found) > 1:
+            raise Ambiguous(f"{len(found)} VMs bear this name: " + ", ".join(str(vm.uuid) for vm in found),
+                            site=self.site, vm=name_or_uuid, todo="Name the one that you mean by its UUID")
+        return found[0]
+
+    @abstractmethod
+    def check(self, desired: VM) -> None:
+        """Raise Unsupported, naming the field, where this platform cannot honour `desired`. Changes nothing."""
+
+    @abstractmethod
+    def refine(self, change: Change, actual: VM) -> str:
+        """How this platform must do `change` to `actual`: live, power_cycle, replace or mark."""
+
+    @abstractmethod
+    def create(self, desired: VM, mark: Mark, image: Image | None, progress: Progress = silent) -> VM:
+        """Make the VM, powered off. A half-made one of an earlier try is carried on with, never doubled."""
+
+    @abstractmethod
+    def apply(self, desired: VM, actual: VM, changes: Sequence[Change], progress: Progress = silent) -> VM:
+        """Do exactly `changes`; those by power cycle shut the guest down and start it again."""
+
+    @abstractmethod
+    def delete(self, vm: VM, progress: Progress = silent) -> None:
+        """Delete the VM with the disks that are its own; disks that Muster did not make are left."""
+
+    def power(self, vm: VM, state: str, progress: Progress = silent, timeout: float = 180, force: bool = False) -> VM:
+        """Bring the VM to ``on`` or ``off`` (the guest is asked first; only `force` cuts the power)."""
+        raise self.lacks(Capability.POWER, vm)
+
+    def wait_ready(self, vm: VM, progress: Progress = silent, stall: float = 120, timeout: float = 900) -> VM:
+        """Wait until the guest answers; fail when it makes no progress for `stall` seconds."""
+        raise self.lacks(Capability.CONSOLE, vm)
+
+    def endpoint(self, vm: VM, port: int) -> tuple[str, int]:
+        """Address and port at which the guest's TCP port `port` is reached from the controller."""
+        raise self.lacks(Capability.POWER, vm)
+
+    def execute(self, vm: VM, argv: Sequence[str], timeout: float = 60) -> Executed:
+        """Run a program in the guest, without a shell and without its network."""
+        raise self.lacks(Capability.GUEST_EXEC, vm)
+
+    def snapshots(self, vm: VM) -> list[Snapshot]:
+        """The VM's snapshots, oldest first."""
+        raise self.lacks(Capability.SNAPSHOT, vm)
+
+    def take_snapshot(self, vm: VM, operation: str, description: str = "", hold: bool = False) -> Snapshot:
+        """Take a snapshot. One that bears `operation` already is that snapshot: it is returned, not doubled."""
+        raise self.lacks(Capability.SNAPSHOT, vm)
+
+    def delete_snapshot(self, vm: VM, snapshot: Snapshot) -> None:
+        """Delete one snapshot; its children stay."""
+        raise self.lacks(Capability.SNAPSHOT, vm)
+
+    def revert_snapshot(self, vm: VM, snapshot: Snapshot, progress: Progress = silent) -> VM:
+        """Bring the VM back to `snapshot`."""
+        raise self.lacks(Capability.REVERT, vm)
+
+    def clone(self, vm: VM, desired: VM, mark: Mark, progress: Progress = silent) -> VM:
+        """Make `desired` as a copy of `vm` with an identity of its own."""
+        raise self.lacks(Capability.CLONE, vm)
+
+    def backup(self, vm: VM, directory: Path, restore_point: str, parent: str | None,
+               progress: Progress = silent) -> Backup:
+        """Copy the disks at one point in time into `directory`; only what changed since the restore point `parent`
+        where one is named and the platform still knows it, else all."""
+        raise self.lacks(Capability.BACKUP, vm)
+
+    def restore(self, desired: VM, mark: Mark, disks: Mapping[str, Path], isolated: bool = False,
+                progress: Progress = silent) -> VM:
+        """Make the VM from `disks` (name → qcow2 file that stands alone), powered off. `isolated`: as a twin with a
+        new identity whose NICs reach nothing; only `endpoint` reaches it."""
+        raise self.lacks(Capability.RESTORE, desired)
+
+    def lacks(self, capability: Capability, vm: VM) -> Unsupported:
+        """The error of a platform that cannot do `capability`."""
+        return Unsupported(f"the platform '{self.platform}' cannot do '{capability}'; nothing was changed",
+                           site=self.site, vm=vm.name, todo="See the capability matrix in docs/drivers")

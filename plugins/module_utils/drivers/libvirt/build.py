@@ -1,0 +1,208 @@
+"""Making a domain with its volumes, and taking it down again.
+
+The order is what makes it safe to be killed at any moment. The domain is defined first, marked as not built; then its
+disks are made; then it is marked as built. What is not marked as built nobody has ever booted, so a retry may throw it
+away. Taking down goes the other way round: unmark, delete the disks, undefine last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import subprocess
+import tempfile
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...model.units import format_size
+from ...model.vm import VM, Mark
+from ..driver import Conflict, Progress, Unsupported
+from . import domain as xml, mark as marks, seed as seeds
+from .connection import libvirt, told
+
+if TYPE_CHECKING:
+    from .driver import LibvirtDriver
+
+_MARKED = ("image", "profile", "tags", "protection", "schedule", "health", "host")
+
+
+def volume_name(vm: str, uuid: str, disk: str) -> str:
+    """The volume of a VM's disk: the name for people, a part of the UUID so that twins by name never share one."""
+    return f"{vm}.{disk}.{uuid[:8]}.qcow2"
+
+
+def mark_fields(desired: VM) -> dict[str, Any]:
+    """The fields that the mark keeps because no hardware holds them."""
+    fields = {key: desired[key] for key in _MARKED if desired[key] is not None}
+    for key in ("nics", "disks"):
+        if desired[key] is not None:
+            fields[key] = desired[key]
+    return json.loads(json.dumps(fields))  # type: ignore[no-any-return]
+
+
+def known_ports(written: marks.Written) -> dict[str, dict[int, int]]:
+    """The loopback ports that the VM had before; JSON has made text of their numbers."""
+    return {nic: {int(guest): int(host) for guest, host in rules.items()}
+            for nic, rules in (written.fields.get("ports") or {}).items()}
+
+
+def write_mark(domain: Any, written: marks.Written) -> None:
+    """Write the mark into the configuration, and into the running domain."""
+    flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG
+    if domain.isActive():
+        flags |= libvirt.VIR_DOMAIN_AFFECT_LIVE
+    node = ET.Element("vm")
+    node.text = marks.element(written).text
+    domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, ET.tostring(node, encoding="unicode"), marks.PREFIX,
+                       marks.NAMESPACE, flags)
+
+
+def make(driver: LibvirtDriver, desired: VM, uuid: str, mark: Mark, contents: Mapping[str, Path], *, seed: str,
+         isolation: xml.Isolation | None, progress: Progress) -> VM:
+    """Define the VM, make its disks (from `contents` where given, else empty), and mark it as built; powered off."""
+    name, volumes = desired.name, driver.volumes
+    written = marks.Written(mark, mark_fields(desired), built=False, seed=seed)
+    sources = []
+    for disk in desired["disks"] or ():
+        if disk.get("name") in contents:
+            check_image(contents[disk["name"]], driver.site, name)
+        pool = volumes.pool(driver.pool_of(disk))
+        sources.append(xml.DiskSource(disk["name"], _path(pool, volume_name(name, uuid, disk["name"])), disk))
+    iso = f"{name}.seed.{uuid[:8]}.iso"
+    with_seed = bool(seed) and driver.type != "test"
+    text = xml.build(desired, uuid, written, sources, accelerator=driver.accelerator, isolation=isolation,
+                     seed=_path(volumes.pool(None), iso) if with_seed else None)
+    with told(driver.site, name, "define the VM"):
+        domain = driver.connection.defineXML(text)
+    try:
+        for disk, source in zip(desired["disks"] or (), sources, strict=True):
+            content = contents.get(disk["name"])
+            size = max(disk["size"], virtual_size(content) if content else 0)
+            progress(f"{name}: making the disk '{disk['name']}' of {format_size(size)}")
+            volume = volumes.create(driver.pool_of(disk), source.path.rpartition("/")[2], size, name)
+            if content:
+                volumes.upload(volume, content, name, progress)
+                if disk["size"] > virtual_size(content):
+                    with told(driver.site, name, f"grow the disk '{disk['name']}'"):
+                        volume.resize(disk["size"])
+        if with_seed:
+            _make_seed(driver, desired, iso, seed, progress)
+        with told(driver.site, name, "mark the VM as built"):
+            write_mark(domain, replace(written, built=True))
+    except BaseException:
+        with contextlib.suppress(Exception):  # the first error is the one to tell; a retry cleans up what stays
+            demolish(driver, domain)
+        raise
+    return driver.reread(domain)
+
+
+def _path(pool: Any, name: str) -> str:
+    return f"{ET.fromstring(pool.XMLDesc(0)).findtext('target/path')}/{name}"
+
+
+def _make_seed(driver: LibvirtDriver, desired: VM, iso: str, instance: str, progress: Progress) -> None:
+    ssh = driver.access.options.get("ssh") or {}
+    key = seeds.public_key(ssh, driver.site, desired.name) if ssh.get("key") else None
+    hostname = str(desired.state.get("hostname") or desired.name)
+    data = seeds.build(instance, hostname, str(ssh.get("user") or "muster"), key)
+    with tempfile.NamedTemporaryFile(suffix=".iso") as file:
+        file.write(data)
+        file.flush()
+        volume = driver.volumes.create(None, iso, len(data), desired.name, format_="raw")
+        driver.volumes.upload(volume, Path(file.name), desired.name, progress)
+
+
+def demolish(driver: LibvirtDriver, domain: Any) -> None:
+    """Stop the domain, delete the volumes that are its own, and undefine it last."""
+    name, uuid = domain.name(), domain.UUIDString()
+    with told(driver.site, name, "delete the VM"):
+        root = ET.fromstring(domain.XMLDesc(0))
+        written = marks.read(root)
+        if domain.isActive():
+            domain.destroy()
+        if written is not None and written.built:
+            write_mark(domain, replace(written, built=False))
+        own = f".{uuid[:8]}."
+        for node in root.findall("devices/disk/source"):
+            path = node.get("file") or ""
+            base = path.rpartition("/")[2]
+            if own in base and base.endswith((".qcow2", ".iso")):
+                volume = driver.volumes.at(path)
+                if volume is None:
+                    volume = driver.volumes.find(None, base)
+                driver.volumes.delete(volume, name)
+        flags = 0
+        for flag in ("MANAGED_SAVE", "SNAPSHOTS_METADATA", "CHECKPOINTS_METADATA", "NVRAM"):
+            flags |= getattr(libvirt, f"VIR_DOMAIN_UNDEFINE_{flag}")
+        if driver.type == "test":
+            flags = libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+        domain.undefineFlags(flags)
+
+
+def add_disk(driver: LibvirtDriver, domain: Any, desired: VM, disk: Mapping[str, Any], live: bool) -> None:
+    """Make a volume and attach it. A volume that cannot be attached is deleted again: nobody has written to it."""
+    name = desired.name
+    with told(driver.site, name, f"attach the disk '{disk['name']}'"):
+        root = ET.fromstring(domain.XMLDesc(0))
+        taken = {node.get("dev") for node in root.findall("devices/disk/target")}
+        target = next(dev for letter in "bcdefghijklmnopqrstuvwxy" if (dev := f"vd{letter}") not in taken)
+        pool = driver.volumes.pool(driver.pool_of(disk))
+        file = volume_name(name, domain.UUIDString(), disk["name"])
+        volume = driver.volumes.create(driver.pool_of(disk), file, disk["size"], name)
+        node = xml.disk_element(xml.DiskSource(disk["name"], _path(pool, file), disk), target)
+        flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG | (libvirt.VIR_DOMAIN_AFFECT_LIVE if live else 0)
+        try:
+            domain.attachDeviceFlags(ET.tostring(node, encoding="unicode"), flags)
+        except BaseException:
+            driver.volumes.delete(volume, name)
+            raise
+
+
+def grow_stopped(driver: LibvirtDriver, domain: Any, disk: str, size: int) -> None:
+    """Grow a disk of a stopped VM, through its volume."""
+    found = driver.reread(domain).state["disks"][disk]
+    volume = driver.volumes.at(found["path"])
+    if volume is None:
+        raise Unsupported(f"the disk '{disk}' lies in no storage pool and cannot be grown while the VM is off",
+                          site=driver.site, vm=domain.name(), todo="Start the VM, then run again")
+    with told(driver.site, domain.name(), f"grow the disk '{disk}'"):
+        volume.resize(size)
+
+
+def check_image(path: Path, site: str, vm: str) -> None:
+    """Refuse a file that is not a qcow2 image standing alone: a backing or data file reads any file of the host."""
+    info = _info(path)
+    if info is None:
+        raise Conflict(f"{path} is not a complete qcow2 image; nothing was made", site=site, vm=vm,
+                       todo="Build or fetch the image again (make image)")
+    for key, what in (("backing-filename", "backing file"), ("full-backing-filename", "backing file")):
+        if info.get(key):
+            raise Conflict(f"{path} has the {what} '{info[key]!s:.80}' and was refused: an image must stand alone",
+                           site=site, vm=vm, todo="Flatten it with qemu-img convert on a machine that trusts it")
+    data = ((info.get("format-specific") or {}).get("data") or {})
+    if data.get("data-file"):
+        raise Conflict(f"{path} has the data file '{data['data-file']!s:.80}' and was refused: an image must stand "
+                       "alone", site=site, vm=vm, todo="Flatten it with qemu-img convert on a machine that trusts it")
+    if int(info.get("virtual-size") or 0) > 64 << 40:
+        raise Conflict(f"{path} claims a size of {format_size(int(info['virtual-size']))} and was refused", site=site,
+                       vm=vm, todo="Use an image of at most 64 TiB")
+
+
+def _info(path: Path) -> dict[str, Any] | None:
+    """What qemu-img says of a qcow2 file; None where it is none. The format is named, and no chain is followed."""
+    try:
+        result = subprocess.run(["qemu-img", "info", "--output=json", "-f", "qcow2", str(path)], capture_output=True,
+                                timeout=60, check=False)
+        data = json.load(io.BytesIO(result.stdout)) if result.returncode == 0 else None
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def virtual_size(path: Path) -> int:
+    """Virtual size in bytes of a qcow2 file that `check_image` let through."""
+    return int((_info(path) or {}).get("virtual-size") or 0)

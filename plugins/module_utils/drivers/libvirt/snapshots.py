@@ -1,0 +1,97 @@
+"""Internal snapshots of a domain. External ones are never mixed in: libvirt 9.0 can neither revert nor delete them."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from typing import Any
+
+from ..driver import Conflict, Failed, NotFound, Progress, Snapshot
+from .connection import libvirt, told
+
+_PREFIX = "muster-"
+
+
+def every(domain: Any, site: str) -> list[Snapshot]:
+    """The domain's snapshots, oldest first; foreign ones bear no operation."""
+    with told(site, domain.name(), "list the snapshots"):
+        found = [_read(ET.fromstring(snapshot.getXMLDesc(0))) for snapshot in domain.listAllSnapshots(0)]
+    return sorted(found, key=lambda snapshot: snapshot.created)
+
+
+def _read(root: ET.Element) -> Snapshot:
+    text = root.findtext("description") or ""
+    ours: dict[str, Any] = {}
+    if (root.findtext("name") or "").startswith(_PREFIX):
+        try:
+            loaded = json.loads(text)
+            ours = loaded if isinstance(loaded, dict) else {}
+        except ValueError:
+            ours = {}
+    return Snapshot(root.findtext("name") or "", int(root.findtext("creationTime") or 0), str(ours.get("operation", "")),
+                    str(ours.get("description", "")) if ours else text, root.findtext("parent/name"),
+                    ours.get("hold") is True)
+
+
+def take(domain: Any, site: str, operation: str, description: str, hold: bool) -> Snapshot:
+    """Take a snapshot with the operation's id in its name; the one that is there already is adopted."""
+    name = f"{_PREFIX}{operation}"
+    for snapshot in every(domain, site):
+        if snapshot.id == name:
+            return snapshot
+    root = ET.Element("domainsnapshot")
+    ET.SubElement(root, "name").text = name
+    ET.SubElement(root, "description").text = json.dumps(
+        {"operation": operation, "description": description, "hold": hold})
+    with told(site, domain.name(), "take a snapshot"):
+        domain.snapshotCreateXML(ET.tostring(root, encoding="unicode"), 0)
+    found = [snapshot for snapshot in every(domain, site) if snapshot.id == name]
+    if not found:
+        raise Failed("libvirt reported the snapshot as taken, yet does not list it", site=site, vm=domain.name(),
+                     todo="Take it again; do not rely on this one")
+    return found[0]
+
+
+def _find(domain: Any, site: str, snapshot: Snapshot) -> Any:
+    with told(site, domain.name(), f"find the snapshot '{snapshot.id}'"):
+        return domain.snapshotLookupByName(snapshot.id)
+
+
+def delete(domain: Any, site: str, snapshot: Snapshot) -> None:
+    """Delete one snapshot; its children stay. Deleting one that is gone is fine."""
+    try:
+        found = _find(domain, site, snapshot)
+    except NotFound:
+        return
+    with told(site, domain.name(), f"delete the snapshot '{snapshot.id}'"):
+        found.delete(0)
+
+
+def revert(domain: Any, site: str, snapshot: Snapshot, progress: Progress) -> None:
+    """Bring the domain back to `snapshot`.
+
+    The bitmap of an incremental backup makes QEMU refuse and leaves the VM off, so checkpoints go first; the next
+    backup is then a full one. A checkpoint can only be deleted while QEMU runs: a stopped VM is started paused for it.
+    """
+    found = _find(domain, site, snapshot)
+    name = domain.name()
+    with told(site, name, f"revert to the snapshot '{snapshot.id}'"):
+        kind = ET.fromstring(found.getXMLDesc(0))
+        if any(node.get("snapshot") == "external" for node in kind.findall("disks/disk")):
+            raise Conflict(f"'{snapshot.id}' is an external snapshot, which libvirt cannot revert; nothing was changed",
+                           site=site, vm=name, todo="Restore the VM from a restore point instead")
+        checkpoints = domain.listAllCheckpoints(0)
+        if checkpoints:
+            progress(f"{name}: dropping {len(checkpoints)} backup checkpoints; the next backup is a full one")
+            paused = not domain.isActive()
+            if paused:
+                domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
+            try:
+                for checkpoint in checkpoints:
+                    checkpoint.delete(libvirt.VIR_DOMAIN_CHECKPOINT_DELETE_CHILDREN if checkpoint.numChildren(0) else 0)
+                    if not domain.listAllCheckpoints(0):
+                        break
+            finally:
+                if paused:
+                    domain.destroy()
+        domain.revertToSnapshot(found, 0)

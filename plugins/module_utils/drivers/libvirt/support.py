@@ -1,0 +1,52 @@
+"""What libvirt on one host cannot honour of a VM: said by name, before anything changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...model.vm import VM
+from ..driver import Unsupported
+from .domain import USER_NETWORK
+
+# Field → why a single libvirt host cannot honour it.
+_FIELDS = {
+    "cpu_reservation": "libvirt shares the host's CPUs by weight and reserves none",
+    "memory_reservation": "QEMU has no guaranteed part of memory",
+    "memory_minimum": "libvirt has no lower bound for the balloon",
+    "zone": "a libvirt site is one host and has no zones",
+    "anti_affinity": "a libvirt site is one host, so VMs of a group cannot be kept apart",
+    "ha_priority": "a libvirt site is one host and restarts nothing elsewhere",
+}
+
+
+def check(vm: VM, site: str, hostname: str, remote: bool, options: Mapping[str, Any]) -> None:
+    """Raise Unsupported for the first field of `vm` that cannot be honoured."""
+    def refuse(field: str, why: str) -> Unsupported:
+        return Unsupported(f"the field '{field}' cannot be honoured: {why}; nothing was changed", site=site, vm=vm.name,
+                           todo=f"Remove '{field}' from this VM, or place it at a site that can")
+
+    for field, why in _FIELDS.items():
+        if vm[field] not in (None, 0, "disabled"):
+            raise refuse(field, why)
+    if vm["host"] and vm["host"] not in (hostname, hostname.split(".")[0]):
+        raise refuse("host", f"the site's only host is '{hostname}'")
+    for disk in vm["disks"] or ():
+        if disk.get("encrypted"):
+            raise refuse(f"disks.{disk['name']}.encrypted", "this driver makes no encrypted volumes yet")
+        if disk.get("tier") and disk["tier"] not in (options.get("tiers") or {}):
+            raise refuse(f"disks.{disk['name']}.tier", f"the site maps no pool to the tier '{disk['tier']}'")
+    for nic in vm["nics"] or ():
+        _check_nic(nic, remote, refuse)
+
+
+def _check_nic(nic: dict[str, Any], remote: bool, refuse: Any) -> None:
+    name, user = nic["name"], nic["network"] == USER_NETWORK
+    if nic.get("vlan"):
+        raise refuse(f"nics.{name}.vlan", "libvirt's virtual networks carry no VLAN tags; name a network on the VLAN")
+    if user and nic.get("bandwidth_limit"):
+        raise refuse(f"nics.{name}.bandwidth_limit", "user-mode networking has no limits")
+    if nic.get("forwards") and not user:
+        raise refuse(f"nics.{name}.forwards", "only user-mode networking (network: user) forwards ports")
+    if nic.get("forwards") and remote:
+        raise refuse(f"nics.{name}.forwards", "the loopback address of a remote host is out of reach")

@@ -1,0 +1,147 @@
+"""Volumes of a storage pool: made, filled from the controller, brought home, deleted.
+
+All goes through libvirt's streams, so that a remote site works as a local one and no path of the host need be
+readable by the user that runs Muster.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+from ...model.units import format_size
+from ..driver import Conflict, Failed, Progress
+from .connection import code_is, libvirt, told
+
+_CHUNK = 1 << 20
+
+
+class Volumes:
+    """The storage pools of one site."""
+
+    def __init__(self, connection: Any, site: str, default_pool: str) -> None:
+        self.connection, self.site, self.default_pool = connection, site, default_pool
+
+    def pool(self, name: str | None) -> Any:
+        """The pool `name` (the site's default if None), running. Raises NotFound with what to do."""
+        name = name or self.default_pool
+        with told(self.site, None, f"open the storage pool '{name}'"):
+            pool = self.connection.storagePoolLookupByName(name)
+            if not pool.isActive():
+                pool.create()
+            return pool
+
+    def create(self, pool: str | None, name: str, capacity: int, vm: str, format_: str = "qcow2") -> Any:
+        """A new volume. One of the same name is in the way: Conflict, as it may hold somebody's data."""
+        owner = self.pool(pool)
+        root = ET.Element("volume")
+        ET.SubElement(root, "name").text = name
+        ET.SubElement(root, "capacity", unit="bytes").text = str(capacity)
+        ET.SubElement(root, "allocation", unit="bytes").text = "0"
+        target = ET.SubElement(root, "target")
+        ET.SubElement(target, "format", type=format_)
+        if format_ == "qcow2":
+            ET.SubElement(target, "compat").text = "1.1"  # version 3: bitmaps and lazy refcounts need it
+        with told(self.site, vm, f"create the volume '{name}' in the pool '{owner.name()}'"):
+            owner.refresh()
+            available = owner.info()[3]
+            try:
+                return owner.createXML(ET.tostring(root, encoding="unicode"))
+            except libvirt.libvirtError as error:
+                if code_is(error, "VIR_ERR_STORAGE_VOL_EXIST"):
+                    raise Conflict(
+                        f"the volume '{name}' exists already in the pool '{owner.name()}' though no VM uses it; "
+                        "it may hold data, so nothing was changed", site=self.site, vm=vm,
+                        todo=f"Look at it, then remove it (virsh vol-delete --pool {owner.name()} {name}) or give the "
+                             "VM another name") from error
+                if available < 64 << 20:
+                    raise Failed(f"the pool '{owner.name()}' has only {format_size(available)} left", site=self.site,
+                                 vm=vm, todo="Free space, then run again") from error
+                raise
+
+    def find(self, pool: str | None, name: str) -> Any | None:
+        """The volume, or None where it is proven not to be there."""
+        owner = self.pool(pool)
+        with told(self.site, None, f"look for the volume '{name}'"):
+            owner.refresh()
+            try:
+                return owner.storageVolLookupByName(name)
+            except libvirt.libvirtError as error:
+                if code_is(error, "VIR_ERR_NO_STORAGE_VOL"):
+                    return None
+                raise
+
+    def at(self, path: str) -> Any | None:
+        """The volume of a path on the host; None where no pool holds it: then it is not Muster's to touch."""
+        with told(self.site, None, f"look for the volume at '{path}'"):
+            try:
+                return self.connection.storageVolLookupByPath(path)
+            except libvirt.libvirtError as error:
+                if code_is(error, "VIR_ERR_NO_STORAGE_VOL"):
+                    return None
+                raise
+
+    def upload(self, volume: Any, source: Path, vm: str, progress: Progress) -> None:
+        """Fill `volume` with the bytes of `source`. Raises Failed; the caller removes what is half made."""
+        size = source.stat().st_size
+        pool = volume.storagePoolLookupByVolume()
+        with told(self.site, vm, f"upload {source.name} into the volume '{volume.name()}'"), source.open("rb") as file:
+            available = pool.info()[3]
+            if available < size:
+                raise Failed(f"{source.name} needs {format_size(size)}, and the pool '{pool.name()}' has only "
+                             f"{format_size(available)} left", site=self.site, vm=vm,
+                             todo="Free space or name another pool, then run again")
+            stream = self.connection.newStream()
+            try:
+                volume.upload(stream, 0, size)
+                done = 0
+                while chunk := file.read(_CHUNK):
+                    while chunk:
+                        sent = stream.send(chunk)
+                        chunk = chunk[sent:]
+                        done += sent
+                    if done % (64 * _CHUNK) < _CHUNK:
+                        progress(f"uploading {source.name}: {done >> 20} of {size >> 20} MiB")
+                stream.finish()
+            except BaseException:
+                with contextlib.suppress(libvirt.libvirtError):
+                    stream.abort()
+                raise
+            pool.refresh()
+
+    def download(self, volume: Any, target: Path, vm: str, progress: Progress) -> tuple[str, int]:
+        """Bring `volume` home into `target`, fsynced. Returns (SHA-256, bytes) of what was received."""
+        digest, total = hashlib.sha256(), 0
+        with told(self.site, vm, f"download the volume '{volume.name()}'"), target.open("wb") as file:
+            stream = self.connection.newStream()
+            try:
+                volume.download(stream, 0, 0)
+                while chunk := stream.recv(_CHUNK):
+                    file.write(chunk)
+                    digest.update(chunk)
+                    total += len(chunk)
+                    if total % (64 * _CHUNK) < _CHUNK:
+                        progress(f"downloading {volume.name()}: {total >> 20} MiB")
+                stream.finish()
+            except BaseException:
+                with contextlib.suppress(libvirt.libvirtError):
+                    stream.abort()
+                raise
+            file.flush()
+            os.fsync(file.fileno())
+        return digest.hexdigest(), total
+
+    def delete(self, volume: Any | None, vm: str) -> None:
+        """Delete `volume`; one that is gone already is fine."""
+        if volume is None:
+            return
+        with told(self.site, vm, "delete a volume"):
+            try:
+                volume.delete()
+            except libvirt.libvirtError as error:
+                if not code_is(error, "VIR_ERR_NO_STORAGE_VOL"):
+                    raise
