@@ -117,20 +117,27 @@ def _step(value: Any, step: str) -> Any:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, (dict, list)) and len(value) > 3:
+    if isinstance(value, dict) or (isinstance(value, list) and (len(value) > 3 or any(map(_nested, value)))):
         return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
     text = json.dumps(value, ensure_ascii=True, default=lambda absent: None)
     return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"
 
 
+def _nested(value: Any) -> bool:
+    return isinstance(value, (dict, list))
+
+
 def _sentence(rule: Rule, vm: str, site: str, outcome: str, clause: str) -> str:
-    where = f"{vm} at {site}" if site else vm
+    where = f"{vm or 'A VM without a name'} at {site}" if site else vm or "A VM without a name"
+    clause = clause.rstrip(".")
+    if outcome == "fail":
+        return f"{where}: {clause}. {rule.why}"
     if outcome == "pass":
         return f"{where} satisfies '{rule.title}'."
     if outcome == "not_applicable":
         return f"'{rule.title}' does not apply to {where}."
-    words = {"fail": "misses", "unknown": "may miss", "waived": "may miss", "error": "could not be judged by"}
-    return f"{where} {words[outcome]} '{rule.title}': {clause}."
+    words = {"unknown": "this cannot be told", "waived": "this is waived", "error": "this could not be judged"}
+    return f"{where}: {words[outcome]}: {clause}."
 
 
 def _label(document: Mapping[str, Any], key: str) -> str:

@@ -43,7 +43,7 @@ class Waiver:
 
     def sentence(self) -> str:
         """Who allowed it, until when and why."""
-        return f"{self.approver} waived it until {self.until.isoformat()}: {self.reason}"
+        return f"{self.approver} allowed it until {self.until.isoformat()}, because: {self.reason}"
 
 
 def load_waivers(path: Path | str) -> tuple[Waiver, ...]:
