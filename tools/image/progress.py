@@ -1,0 +1,91 @@
+"""Long steps say that they move: one line at the start, one every few seconds, one at the end."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tools.image.errors import ImageError
+
+EVERY = 5.0  # seconds between two lines of one step
+_PR_SET_PDEATHSIG = 1
+
+
+class Progress:
+    """Prints ``<subject>: <step>, <n> s`` to standard error while a step lasts."""
+
+    def __init__(self, subject: str) -> None:
+        self.subject = subject
+        self.step = ""
+        self._began = time.monotonic()
+
+    def say(self, text: str) -> None:
+        print(f"{self.subject}: {text}", file=sys.stderr, flush=True)
+
+    @contextmanager
+    def during(self, step: str) -> Iterator[None]:
+        """Say ``step`` now and then every few seconds until the block ends, with the seconds since the start."""
+        self.step = step
+        over = threading.Event()
+
+        def tick() -> None:
+            while True:
+                self.say(f"{self.step}, {time.monotonic() - self._began:.0f} s")
+                if over.wait(EVERY):
+                    return
+
+        ticker = threading.Thread(target=tick, daemon=True)
+        ticker.start()
+        try:
+            yield
+        finally:
+            over.set()
+            ticker.join()
+
+
+def _die_with_parent() -> None:
+    """A builder that is killed must not leave its children at work."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def run(argv: Sequence[str], log: Path, on_line: Callable[[str], None] | None = None) -> None:
+    """Run ``argv``, append its output to ``log``; an exit code that is not 0 raises ImageError with the last lines."""
+    tail: deque[str] = deque(maxlen=8)
+    with log.open("a", encoding="utf-8") as out:
+        out.write(f"$ {' '.join(argv)}\n")
+        try:
+            child = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                preexec_fn=_die_with_parent,
+            )
+        except FileNotFoundError:
+            raise ImageError(f"{argv[0]} is not installed; run 'make install', which installs it.") from None
+        assert child.stdout is not None
+        try:
+            for line in child.stdout:
+                out.write(line)
+                if line.strip():
+                    tail.append(line.rstrip())
+                if on_line:
+                    on_line(line)
+            code = child.wait()
+        except BaseException:
+            child.terminate()
+            child.wait()
+            raise
+    if code != 0:
+        lines = "\n  ".join(tail)
+        raise ImageError(f"{argv[0]} ended with exit code {code}; the whole output is in {log}. Its end:\n  {lines}")
