@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .evaluate import check
-from .packs import load_rules
+from .packfile import load_rules
 from .report import Report
 
 __all__ = ["Report", "check", "load_rules"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from muster.policy import load_rules
-from muster.policy.packs import PACKS, PackError, shipped
+from muster.policy.packfile import PACKS, PackError, shipped
 from muster.policy.selftest import Case, cases, failures, run
 
 ALL = [case for name in shipped() for case in cases(load_rules([name]))]

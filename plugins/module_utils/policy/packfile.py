@@ -1,7 +1,7 @@
 """Packs: files of rules, read on the controller and checked before a single rule runs.
 
-``muster/<pack>`` is a pack that comes with Muster, anything else is a path. Every error is a sentence that names the
-file, the rule and the fix.
+``muster/<pack>`` is a pack in the folder ``packs`` beside this file, anything else is a path. Every error is a sentence
+that names the file, the rule and the fix. (This file cannot be ``packs.py``: Ansible would import the folder instead.)
 """
 
 from __future__ import annotations

@@ -1,0 +1,112 @@
+# Copyright: Muster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The action ``check``: VM documents against packs of rules, on the controller, without a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.muster.fleet.plugins.module_utils.policy import Report, check, load_rules
+from ansible_collections.muster.fleet.plugins.module_utils.policy.documents import DocumentError
+from ansible_collections.muster.fleet.plugins.module_utils.policy.fixes import FixConflict, settings
+from ansible_collections.muster.fleet.plugins.module_utils.policy.packfile import PackError
+from ansible_collections.muster.fleet.plugins.module_utils.policy.rule import SEVERITIES, STAGES
+from ansible_collections.muster.fleet.plugins.module_utils.policy.summary import table, write_report
+from ansible_collections.muster.fleet.plugins.module_utils.policy.waivers import WaiverError, load_waivers
+
+ARGUMENT_SPEC: dict[str, Any] = {
+    "stage": {"type": "list", "elements": "str", "choices": list(STAGES), "required": True},
+    "documents": {"type": "list", "elements": "dict", "required": True},
+    "packs": {"type": "list", "elements": "str", "required": True},
+    "waivers": {"type": "path"},
+    "base": {"type": "path"},
+    "report": {"type": "path"},
+    "run": {"type": "dict", "default": {}},
+    "fail_on": {"type": "str", "choices": list(SEVERITIES)},
+}
+_NAMED = 3
+
+
+class ActionModule(ActionBase):
+    """Runs on the controller alone: nothing is copied anywhere and no host is asked."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
+        """The result: compliance, settings by VM, paths of the report, and `failed` where fail_on is hit."""
+        super().run(tmp, task_vars)
+        _result, args = self.validate_argument_spec(argument_spec=ARGUMENT_SPEC)
+        base = Path(args["base"] or self._loader.get_basedir())
+        now = datetime.now(UTC)
+        try:
+            rules = load_rules(args["packs"], base)
+            waivers = load_waivers(base / args["waivers"]) if args["waivers"] else ()
+            report = Report("")
+            for stage in dict.fromkeys(args["stage"]):
+                report += check(args["documents"], rules, stage, waivers, now=now)
+            result: dict[str, Any] = {"changed": False, "compliance": report.compliance()}
+            if "guest" in args["stage"]:
+                result["settings"] = {
+                    str(document.get("name", "")): settings(rules, document, waivers, now=now)
+                    for document in args["documents"]
+                }
+        except (PackError, WaiverError, FixConflict, DocumentError) as error:
+            raise AnsibleActionFail(str(error)) from None
+        if args["report"]:
+            result.update(self._write(base / args["report"], args, result["compliance"], now))
+        if args["fail_on"]:
+            result.update(_gate(report, args["fail_on"]))
+        return result
+
+    def _write(self, folder: Path, args: Mapping[str, Any], compliance: dict[str, Any], now: datetime) -> dict[str, Any]:
+        """Write the run report, unless in check mode; returns its paths and its table."""
+        data = {
+            "fleet": "fleet",
+            "generated": now.isoformat(timespec="seconds"),
+            "seconds": 0,
+            "vms": [_inspected(document) for document in args["documents"]],
+            **args["run"],
+            "compliance": compliance,
+        }
+        result: dict[str, Any] = {"table": table(data)}
+        if not self._task.check_mode:
+            try:
+                page, document = write_report(data, folder)
+            except (OSError, ValueError, TypeError) as error:
+                raise AnsibleActionFail(f"The report could not be written to {folder}: {error}. The check itself is "
+                                        "done and changed nothing; make room or name another folder.") from None
+            result.update(html=str(page), json=str(document))
+        return result
+
+
+def _inspected(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A VM document as the run report lists VMs, where the caller has not listed them."""
+    addresses = document.get("addresses")
+    return {
+        "name": str(document.get("name", "")),
+        "site": str(document.get("site") or ""),
+        "uuid": document.get("uuid"),
+        "address": str(addresses[0]) if isinstance(addresses, list) and addresses else None,
+        "power": str(document.get("power") or "unknown"),
+        "health": "unknown",
+        "os": str(document["os"]) if document.get("os") else None,
+    }
+
+
+def _gate(report: Report, severity: str) -> dict[str, Any]:
+    found = report.at_least(severity)
+    if not found:
+        return {"failed": False}
+    rest = f" And {len(found) - _NAMED} more." if len(found) > _NAMED else ""
+    named = " ".join(f"[{finding.rule}] {finding.sentence}" for finding in found[:_NAMED])
+    return {"failed": True, "msg": f"{len(found)} findings of severity {severity} or worse. {named}{rest} "
+                                   "Nothing was changed; fix the VMs or have the rules waived."}
