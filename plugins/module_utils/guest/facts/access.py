@@ -1,0 +1,56 @@
+"""Who may schedule jobs, what is kept of crashes, what the journal does, how the system updates itself."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Dict
+
+from ..formats import pairs
+from ..host import Host
+
+if TYPE_CHECKING:
+    from .gather import Asked
+
+
+def systemd_settings(host: Host, name: str) -> Dict[str, str]:
+    """Settings of /etc/systemd/NAME.conf and its drop-ins, the last of them holding; sections are one here."""
+    seen: Dict[str, str] = {}
+    for folder in ("/usr/lib/systemd", "/run/systemd", "/etc/systemd"):  # a file of one name in /etc hides the others
+        for path in host.glob(f"{folder}/{name}.conf.d/*.conf"):
+            seen[path.rsplit("/", 1)[-1]] = path
+    values = pairs(host.read(f"/etc/systemd/{name}.conf") or "", "=")
+    for _base, path in sorted(seen.items()):
+        values.update(pairs(host.read(path) or "", "="))
+    return values
+
+
+def limits(host: Host) -> Dict[str, str]:
+    """``"* hard core": "0"`` for each line of limits.conf and its drop-ins."""
+    found: Dict[str, str] = {}
+    for path in ["/etc/security/limits.conf", *host.glob("/etc/security/limits.d/*.conf")]:
+        for line in (host.read(path) or "").splitlines():
+            words = line.split("#")[0].split()
+            if len(words) == 4:
+                found[" ".join(words[:3])] = words[3]
+    return found
+
+
+def apt_settings(host: Host) -> Dict[str, str]:
+    """Plain ``Key "value";`` lines of apt's configuration; blocks are not read."""
+    found: Dict[str, str] = {}
+    for path in host.glob("/etc/apt/apt.conf.d/*"):
+        for key, value in re.findall(r'^\s*([A-Za-z0-9:-]+)\s+"([^"]*)"\s*;', host.read(path) or "", re.M):
+            found[key] = value
+    return found
+
+
+def facts(host: Host, asked: Asked) -> Dict[str, Any]:
+    """`journald`, `coredump`, `limits`, `apt`, `aide`."""
+    return {
+        "journald": {"Storage": "auto", "Compress": "yes", "ForwardToSyslog": "yes",
+                     **systemd_settings(host, "journald")},
+        "coredump": {"Storage": "external", **systemd_settings(host, "coredump")},
+        "limits": limits(host),
+        "apt": apt_settings(host),
+        "aide": {"database": host.exists("/var/lib/aide/aide.db")},
+    }

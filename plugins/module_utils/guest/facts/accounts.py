@@ -1,0 +1,76 @@
+"""Accounts and groups: what /etc/passwd, /etc/shadow and /etc/group say, never a hash."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List
+
+from ..formats import pairs
+from ..host import GuestError, Host
+
+if TYPE_CHECKING:
+    from .gather import Asked
+
+NO_LOGIN = ("/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false", "/bin/sync")
+
+
+def rows(text: str, width: int) -> List[List[str]]:
+    """Lines of a colon-separated file, padded to `width` fields."""
+    split = (line.split(":") for line in text.splitlines() if line.strip())
+    return [fields + [""] * (width - len(fields)) for fields in split]
+
+
+def repeated(values: Iterable[str]) -> List[str]:
+    """Values that occur more than once."""
+    return sorted(value for value, count in Counter(values).items() if count > 1)
+
+
+def has_password(field: str) -> bool:
+    """Whether the password field of /etc/shadow holds a hash that a password could match."""
+    return field.startswith("$") or len(field) >= 13 and not field.startswith(("!", "*"))
+
+
+def facts(host: Host, asked: Asked) -> Dict[str, Any]:
+    """`accounts`: lists of names, empty where nothing is wrong."""
+    passwd_text, shadow_text, group_text = (host.read(p) for p in ("/etc/passwd", "/etc/shadow", "/etc/group"))
+    if passwd_text is None or shadow_text is None or group_text is None:
+        raise GuestError("/etc/passwd, /etc/shadow or /etc/group is missing.")
+    users, shadow, groups = rows(passwd_text, 7), rows(shadow_text, 9), rows(group_text, 4)
+    secret = {row[0]: row[1] for row in shadow}
+    limit = int(pairs(host.read("/etc/login.defs") or "").get("UID_MIN", "1000"))
+    system = [row for row in users if row[2].isdigit() and (int(row[2]) < limit or int(row[2]) == 65534)
+              and row[0] not in ("root", "sync", "shutdown", "halt")]
+    people = [row for row in users if row[2].isdigit() and limit <= int(row[2]) < 65534]
+    group_ids = {row[2] for row in groups}
+    today = int(time.time() // 86400)
+    with_password = [row for row in shadow if has_password(row[1])]
+    answer: Dict[str, Any] = {
+        "uid_0": sorted(row[0] for row in users if row[2] == "0"),
+        "root_gid": next((row[3] for row in users if row[0] == "root"), ""),
+        "gid_0": sorted(row[0] for row in users if row[3] == "0" and row[0] not in ("sync", "shutdown", "halt",
+                                                                                   "operator")),
+        "group_gid_0": sorted(row[0] for row in groups if row[2] == "0"),
+        "empty_passwords": sorted(row[0] for row in shadow if row[1] == ""),
+        "not_shadowed": sorted(row[0] for row in users if row[1] != "x"),
+        "duplicate_names": repeated(row[0] for row in users),
+        "duplicate_uids": repeated(row[2] for row in users),
+        "duplicate_groups": repeated(row[0] for row in groups),
+        "duplicate_gids": repeated(row[2] for row in groups),
+        "missing_groups": sorted({row[3] for row in users} - group_ids),
+        "shadow_group_members": sorted(name for row in groups if row[0] == "shadow"
+                                       for name in row[3].split(",") if name),
+        "system_with_login": sorted(row[0] for row in system if row[6] not in NO_LOGIN
+                                    and has_password(secret.get(row[0], ""))),
+        "system_with_shell": sorted(row[0] for row in system if row[6] not in NO_LOGIN),
+        "people": sorted(row[0] for row in people),
+        "people_without_home": sorted(row[0] for row in people if not host.exists(row[5] or "/nonexistent")),
+        "loose_homes": sorted(row[0] for row in people if (host.mode(row[5]) or 0) & 0o027),
+        "password_changed_in_future": sorted(row[0] for row in with_password
+                                             if row[2].isdigit() and int(row[2]) > today + 1),
+        "password_never_expires": sorted(row[0] for row in with_password
+                                         if row[0] != "root" and (not row[4].isdigit() or int(row[4]) > 365)),
+        "root_has_password": has_password(secret.get("root", "")),
+        "legacy_plus_entries": sorted({row[0] for row in users + shadow + groups if row[0].startswith("+")}),
+    }
+    return {"accounts": answer}

@@ -1,0 +1,51 @@
+"""auditd: its configuration and the rules that the kernel holds."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any, Dict, List, Set
+
+from ..formats import pairs
+from ..host import Host
+
+if TYPE_CHECKING:
+    from .gather import Asked
+
+
+def subjects(lines: List[str]) -> Dict[str, List[str]]:
+    """What rules watch: `watches` (paths) and `syscalls` (names), whoever wrote the rules and under which key."""
+    watches: Set[str] = set()
+    syscalls: Set[str] = set()
+    for line in lines:
+        try:
+            words = shlex.split(line)
+        except ValueError:
+            continue
+        if not {"-a", "-w", "-A"} & set(words):
+            continue
+        for flag, value in zip(words, words[1:]):
+            if flag == "-w":
+                watches.add(value.rstrip("/") or "/")
+            elif flag == "-S":
+                syscalls.update(value.split(","))
+            elif flag == "-F" and value.startswith(("path=", "dir=")):
+                watches.add(value.partition("=")[2].rstrip("/"))
+    return {"watches": sorted(watches), "syscalls": sorted(syscalls)}
+
+
+def facts(host: Host, asked: Asked) -> Dict[str, Any]:
+    """`auditd`: `installed`, `config`, `watches`, `syscalls` (as loaded), `immutable`."""
+    installed = host.program("auditctl") is not None
+    answer: Dict[str, Any] = {"installed": installed}
+    if not installed:  # without auditd nothing is watched: this is known, not guessed
+        return {"auditd": {**answer, "config": {}, "watches": [], "syscalls": [], "immutable": False}}
+    config = host.read("/etc/audit/auditd.conf")
+    if config is not None:
+        answer["config"] = pairs(config, "=")
+    if host.live:
+        ran = host.run(["auditctl", "-l"], 30)
+        if ran.code == 0:
+            answer.update(subjects(ran.out.splitlines()))
+    configured = "\n".join(host.read(path) or "" for path in host.glob("/etc/audit/rules.d/*.rules"))
+    answer["immutable"] = "-e 2" in [" ".join(line.split()) for line in configured.splitlines()]
+    return {"auditd": answer}

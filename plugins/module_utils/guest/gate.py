@@ -1,0 +1,120 @@
+"""The deadman: what could lock us out is put back by the guest itself unless somebody who came in anew says "good".
+
+Saved files, a shell script that puts them back and a marker lie in `FOLDER`; a transient timer runs the script after
+so many seconds, and a unit that is enabled meanwhile runs it at the next boot, for a timer does not outlive one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import time
+from typing import Any, Dict, Optional, Sequence
+
+from .host import GuestError, Host
+
+FOLDER = "/var/lib/muster/gate"
+PENDING = FOLDER + "/pending"
+REVERTED = FOLDER + "/reverted"
+TIMER = "muster-gate"
+BOOT_UNIT = "/etc/systemd/system/muster-gate-boot.service"
+BOOT_WANT = "/etc/systemd/system/multi-user.target.wants/muster-gate-boot.service"
+
+UNIT_TEXT = f"""[Unit]
+Description=Muster: put back settings that nobody confirmed before the reboot
+ConditionPathExists={PENDING}/restore
+After=local-fs.target
+Before=ssh.service
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh {PENDING}/restore boot
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def status(host: Host) -> Optional[Dict[str, Any]]:
+    """The gate that waits for its confirmation, None if none does."""
+    text = host.read(PENDING + "/gate.json")
+    return None if text is None else json.loads(text)
+
+
+def script(saved: Dict[str, Optional[str]], reload: Sequence[Sequence[str]]) -> str:
+    """The shell script that puts every file back: plain commands, for it must run when all else is broken."""
+    lines = ["#!/bin/sh", "# Written by Muster: puts back what was not confirmed in time.", f"cd {PENDING} || exit 0"]
+    for path, copy in saved.items():
+        if copy is None:
+            lines.append(f"rm -f -- {shlex.quote(path)}")
+        else:  # rename is atomic: a reader never meets half a file
+            temporary = shlex.quote(path + ".muster-restore")
+            lines.append(f"cp -p -- {shlex.quote(copy)} {temporary} && mv -f -- {temporary} {shlex.quote(path)}")
+    lines += [f"rm -f {BOOT_WANT} {BOOT_UNIT}", f"rm -rf {REVERTED}", f"mv {PENDING} {REVERTED}",
+              '[ "$1" = boot ] && exit 0']
+    lines += [" ".join(shlex.quote(word) for word in argv) for argv in reload]
+    return "\n".join(lines) + "\nexit 0\n"
+
+
+def arm(host: Host, paths: Sequence[str], reload: Sequence[Sequence[str]], seconds: int) -> str:
+    """Save `paths`, start the timer; returns the gate's id. Nothing gated may be changed before this returns."""
+    if status(host) is not None:
+        raise GuestError("Settings of an earlier run still wait for their confirmation in the guest. Nothing was "
+                         "changed. Wait until the guest puts them back, or confirm them, then run again.")
+    host.run(["systemctl", "stop", TIMER + ".timer"], 30)  # of a run that died before it changed anything
+    shutil.rmtree(host.path(PENDING), ignore_errors=True)
+    os.makedirs(host.path(PENDING), mode=0o700)
+    os.chmod(host.path("/var/lib/muster"), 0o700)
+    saved: Dict[str, Optional[str]] = {}
+    for number, path in enumerate(dict.fromkeys(paths)):
+        copy = f"{PENDING}/{number}"
+        if host.exists(path):
+            host.copy(path, copy)
+            saved[path] = copy
+        else:
+            saved[path] = None
+    identity = os.urandom(8).hex()
+    host.write(PENDING + "/restore", script(saved, reload), 0o700)
+    host.write(BOOT_UNIT, UNIT_TEXT, 0o644)
+    os.makedirs(os.path.dirname(host.path(BOOT_WANT)), exist_ok=True)
+    if not os.path.lexists(host.path(BOOT_WANT)):
+        os.symlink(BOOT_UNIT, host.path(BOOT_WANT))
+    os.sync()
+    host.run(["systemctl", "reset-failed", TIMER + ".service", TIMER + ".timer"], 30)
+    host.must(["systemd-run", f"--on-active={seconds}", "--timer-property=AccuracySec=1s", f"--unit={TIMER}",
+               "--description=Muster: put back settings that nobody confirmed", "/bin/sh", PENDING + "/restore"])
+    host.write(PENDING + "/gate.json",
+               json.dumps({"id": identity, "seconds": seconds, "armed": int(time.time()), "files": list(saved)}), 0o600)
+    return identity
+
+
+def revert(host: Host) -> None:
+    """Put everything back now."""
+    host.run(["systemctl", "stop", TIMER + ".timer"], 30)
+    host.run(["/bin/sh", PENDING + "/restore"], 120)
+
+
+def confirm(host: Host, identity: str) -> bool:
+    """Disarm the gate `identity`; False where it was confirmed already. Raises GuestError when it has reverted."""
+    waiting = status(host)
+    if waiting is None:
+        reverted = host.read(REVERTED + "/gate.json")
+        if reverted is not None and json.loads(reverted).get("id") == identity:
+            raise GuestError("The confirmation came too late: the guest has put the previous settings back. "
+                             "Run the role again, with a longer gate if the guest is slow.")
+        return False
+    if waiting.get("id") != identity:
+        raise GuestError("Another run's settings wait for their confirmation in the guest, not these. Nothing was "
+                         "confirmed; the guest puts them back by itself.")
+    host.must(["systemctl", "stop", TIMER + ".timer"], 60)
+    if status(host) is None:  # the timer fired while it was being stopped
+        return confirm(host, identity)
+    for path in (BOOT_WANT, BOOT_UNIT):
+        if os.path.lexists(host.path(path)):
+            os.unlink(host.path(path))
+    confirmed = FOLDER + "/confirmed"
+    shutil.rmtree(host.path(confirmed), ignore_errors=True)  # the last one is kept: it holds the original files
+    os.rename(host.path(PENDING), host.path(confirmed))
+    return True

@@ -1,0 +1,1 @@
+"""Kinds of settings: one file each, `plan(wanted, host, context) -> Part`."""

@@ -1,0 +1,100 @@
+"""`journald`, `coredump`: drop-ins of systemd's daemons. `mounts`: options of file systems."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, List, Tuple
+
+from ..facts.access import systemd_settings
+from ..facts.kernel import mount_facts
+from ..formats import document, pairs
+from ..host import GuestError, Host
+from ..plan import Change, Context, Part, Step, compare
+from ..steps import WriteFile
+from .names import PATH, listing, name, table
+
+DAEMONS = {"journald": ("Journal", ("systemctl", "try-restart", "systemd-journald")),
+           "coredump": ("Coredump", ())}
+
+
+def plan_daemon(kind: str, wanted: Any, host: Host) -> Part:
+    """Settings of one of systemd's daemons in its ``.conf.d``."""
+    section, restart = DAEMONS[kind]
+    asked = table(kind, wanted, r"[A-Z][A-Za-z]{1,40}")
+    changes = compare(kind, asked, {**systemd_settings(host, kind)})
+    if not changes:
+        return Part(kind)
+    path = f"/etc/systemd/{kind}.conf.d/99-muster.conf"
+    merged = {**pairs(host.read(path) or "", "="), **asked}
+    lines = [f"[{section}]", *(f"{key}={value}" for key, value in sorted(merged.items()))]
+    return Part(kind, changes, (WriteFile(path, document(lines)),), reload=(restart,) if restart else ())
+
+
+def plan_journald(wanted: Any, host: Host, context: Context) -> Part:
+    """/etc/systemd/journald.conf.d."""
+    return plan_daemon("journald", wanted, host)
+
+
+def plan_coredump(wanted: Any, host: Host, context: Context) -> Part:
+    """/etc/systemd/coredump.conf.d; harmless where systemd-coredump is not installed."""
+    return plan_daemon("coredump", wanted, host)
+
+
+KINDS = {"/tmp": "tmpfs", "/dev/shm": "tmpfs"}  # a file system that can be made where none is mounted
+
+
+@dataclass(frozen=True)
+class Mount(Step):
+    """Mount a path anew with options, or mount it where it is not mounted; what fstab says is used."""
+
+    path: str
+    options: Tuple[str, ...]
+
+    def run(self, host: Host) -> None:
+        if mount_facts(host, [self.path])[self.path]["mounted"]:
+            host.must(["mount", "-o", "remount," + ",".join(self.options), "--", self.path])
+        else:
+            host.must(["mount", "--", self.path])
+
+
+def plan_mounts(wanted: Any, host: Host, context: Context) -> Part:
+    """`{path: [option…]}`: in fstab and now. /tmp and /dev/shm are made as tmpfs; others must be mounted already."""
+    if not isinstance(wanted, dict):
+        raise GuestError("mounts must be a dict. Nothing was changed.")
+    fstab = (host.read("/etc/fstab") or "").splitlines()
+    changes: List[Change] = []
+    steps: List[Step] = []
+    state = mount_facts(host, wanted)
+    for path, value in wanted.items():
+        name("mounts", path, PATH)
+        asked = listing("mounts", value, r"[a-z][a-z0-9=_%]{1,30}")
+        if not state[path]["mounted"] and path not in KINDS:
+            continue  # no file system of its own: there is nothing that could carry the options
+        places = [number for number, row in enumerate(fstab)
+                  if len(row.split()) >= 4 and not row.lstrip().startswith("#") and row.split()[1] == path]
+        before = ",".join(state[path].get("options", [])) or None
+        running = set(state[path].get("options", []))
+        if places:
+            fields = fstab[places[0]].split()
+            written = fields[3].split(",")
+        else:
+            fields, written = ["tmpfs", path, "tmpfs", "", "0", "0"], []
+        if set(asked) <= running and set(asked) <= set(written):
+            continue
+        if not places and path not in KINDS:
+            continue  # mounted by something else than fstab: that must be told, not us
+        opposite = {option[2:] for option in asked if option.startswith("no")}
+        base = written if places else ["defaults", "relatime", *(["mode=1777"] if path == "/tmp" else [])]
+        merged = [option for option in base if option not in opposite]
+        merged += [option for option in asked if option not in merged]
+        fields[3] = ",".join(merged)
+        if places:
+            fstab[places[0]] = " ".join(fields)
+        else:
+            fstab.append(" ".join(fields))
+        changes.append(Change("mounts", path, before, ",".join(asked)))
+        if not set(asked) <= running:
+            steps.append(Mount(path, tuple(asked)))
+    if changes:
+        steps.insert(0, WriteFile("/etc/fstab", "\n".join(fstab) + "\n"))
+    return Part("mounts", tuple(changes), tuple(steps), reload=(("systemctl", "daemon-reload"),) if changes else ())
