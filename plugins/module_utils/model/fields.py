@@ -135,7 +135,7 @@ VM_FIELDS: dict[str, Field] = {
     "cpu_reservation": field("int", "Share of a CPU that is kept for each virtual CPU, in percent.", min=0, max=100),
     "memory": field("str", "Memory.", unit="size", min=16 << 20, max=24 << 40, example="2 GiB"),
     "memory_minimum": field("str", "Memory below which the balloon never shrinks the guest.", unit="size",
-                             min=16 << 20),
+                            min=16 << 20),
     "memory_reservation": field("str", "Memory that the host guarantees. 0 is none.", unit="size", min=0, default=0),
     "disks": field("list", "Disks, the root disk first.", elements="dict", options=DISK_FIELDS, key="name",
                    names=("root", "disk{}"), foreign=True),
@@ -147,12 +147,12 @@ VM_FIELDS: dict[str, Field] = {
     "host": field("str", "Host that the VM must run on.", "power_cycle", pattern=LABEL),
     "anti_affinity": field("str", "Group whose VMs must not share a host.", pattern=LABEL),
     "ha_priority": field("str", "Priority at which high availability restarts the VM.",
-                          choices=["disabled", "low", "medium", "high"]),
+                         choices=["disabled", "low", "medium", "high"]),
     "tags": field("dict", "Tags: names and values, both text.", "mark", keys=LABEL, max_length=256, max_items=64),
     "protection": field("dict", "How the VM is protected.", "mark", options=PROTECTION_FIELDS),
     "schedule": field("dict", "Hours in which the VM runs.", "mark", options=SCHEDULE_FIELDS),
     "health": field("list", "Checks that tell whether the VM serves. Each item is one check.", "mark",
-                     elements="dict", options=HEALTH_FIELDS, one_of=("http", "tcp", "command")),
+                    elements="dict", options=HEALTH_FIELDS, one_of=("http", "tcp", "command")),
     "power": field("str", "Whether the VM runs.", choices=["on", "off"]),
 }
 

@@ -144,7 +144,10 @@ class _Reader:
         if isinstance(value, Map) and value:
             return value
         if value is None or value == {}:
-            self.problem(f"'{key}' is missing or empty; {missing}", (key,) if key in self.document else ())
+            if key in self.document:
+                self.problem(f"it is empty; {missing}", (key,))
+            else:
+                self.problem(f"'{key}' is missing; {missing}", ())
         else:
             self.problem(f"{show(value)} is not a mapping; {missing}", (key,))
         return Map(1)
@@ -160,7 +163,7 @@ class _Reader:
             self.name(name, path, "")
             options = without_unset(layer(value, SITE_FIELDS, path, self.problems))
             for image, where in options.get("images", {}).items():
-                if "url" in where and "sha256" not in where:
+                if "url" in where and "path" not in where and "sha256" not in where:
                     self.problem("'sha256' is missing; an image from a URL needs it", (*path, "images", image))
                 if "path" in where:
                     where["path"] = self.beside(where["path"])
@@ -253,9 +256,9 @@ class _Reader:
         if site is None:
             if len(self.sites) == 1:
                 site = next(iter(self.sites))
-            else:
+            elif self.sites:
                 problems.append(ModelError("'site' is missing; add it here or to 'defaults'"))
-        elif site not in self.sites:
+        elif self.sites and site not in self.sites:
             problems.append(ModelError(f"there is no site {show(site)}; {nearest(site, self.sites)}", ("site",)))
         if site in self.sites:
             self.check_catalogue(self.sites[site], spec, problems)

@@ -26,7 +26,7 @@ MAX_TEXT = 1024
 MAX_ITEMS = 64
 
 _TEMPLATE = re.compile(r"\{\{|\{%|\{#")
-_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,39})")
 
 
 class _Bad(Exception):
@@ -228,8 +228,7 @@ def _scalar(value: object, entry: table.Field, path: Path, problems: list[ModelE
         result = _ansible(entry["type"], choices, str(value) if isinstance(value, str) else value)
     except ValueError:
         if choices:
-            raise _bad(f"{show(value)} is not possible; {nearest(value, choices)}"
-                       + (f" (one of {', '.join(choices)})" if len(choices) < 9 else ""), path, problems) from None
+            raise _bad(f"{show(value)} is not possible; {nearest(value, choices)}", path, problems) from None
         what = "neither true nor false; write true or false" if entry["type"] == "bool" else f"not {entry['type']}"
         raise _bad(f"{show(value)} is {what}", path, problems) from None
     if entry["type"] == "int":

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 
 _SIZE = re.compile(r"^\s*([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([kKMGTP]?i?[bB]?)\s*$")
-_DURATION = re.compile(r"^\s*(?:[0-9]{1,9}\s*[smhdw]\s*)+$")
-_DURATION_PART = re.compile(r"([0-9]{1,9})\s*([smhdw])")
+_DURATION = re.compile(r"^\s*(?:[0-9]{1,10}\s*[smhdw]\s*)+$")
+_DURATION_PART = re.compile(r"([0-9]{1,10})\s*([smhdw])")
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _MAX_SIZE = 1 << 60
@@ -51,7 +51,7 @@ def parse_duration(value: object) -> int:
         raise ValueError(f"{value!r} is not a duration; write a number with a unit, such as '24h'")
     if isinstance(value, int):
         seconds = value
-    elif value.strip().isdigit() and len(value) < 12:
+    elif value.isascii() and value.strip().isdigit() and len(value) < 12:
         seconds = int(value)
     elif _DURATION.match(value):
         seconds = sum(int(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(value))

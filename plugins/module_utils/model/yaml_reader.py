@@ -22,7 +22,7 @@ from .errors import FleetErrors, ModelError, Path, show
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 
-_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,39})")
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
 _TEMPLATE = re.compile(r"\{\{|\{%|\{#")
 # What YAML 1.1 or 1.2 makes a boolean, a number, a time or a date of, although it does not look the same to all.
@@ -93,6 +93,9 @@ def read_yaml(text: str, source: str) -> Map:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
+        begun = getattr(error, "context_mark", None)
+        if begun is not None and mark is not None and begun.line != mark.line:
+            what += f"; it began in line {begun.line + 1}"
         raise _refused(f"the file is not valid YAML ({what}); mend the indentation, quotes or brackets here",
                        source, None if mark is None else mark.line + 1) from None
     except UnicodeEncodeError:
@@ -159,9 +162,9 @@ class _Builder:
             if self.documents > 1:
                 self.stop("a second document ('---') is not allowed; write one fleet to a file", event)
 
-    def stop(self, sentence: str, event: Any) -> None:
+    def stop(self, sentence: str, event: Any, path: Path | None = None) -> None:
         """Refuse the whole file here: what follows could only mislead."""
-        self.problem(sentence, event.start_mark.line + 1)
+        self.problem(sentence, event.start_mark.line + 1, path)
         raise FleetErrors(self.problems)
 
     def marked(self, event: Any, line: int) -> None:
@@ -173,8 +176,8 @@ class _Builder:
     def open(self, event: Any, container: type[Map | Seq]) -> None:
         line = event.start_mark.line + 1
         if len(self.stack) >= MAX_DEPTH:
-            self.stack, self.keys = self.stack[:4], self.keys[:4]  # a path of 32 levels helps nobody
-            self.stop(f"the file is nested deeper than {MAX_DEPTH} levels; flatten it", event)
+            # A path of 32 levels helps nobody: its beginning does.
+            self.stop(f"the file is nested deeper than {MAX_DEPTH} levels; flatten it", event, self.path()[:4])
         if self.stack and isinstance(self.stack[-1], Map) and self.keys[-1] is None:
             self.stop("a key must be text; write 'name: value'", event)
         self.marked(event, line)
@@ -210,6 +213,8 @@ class _Builder:
         if text in container.lines:
             self.problem(f"this key is here twice, first in line {container.lines[text]}; remove one of them", line,
                          (*self.path(), text))
+        if text == "<<":
+            self.problem("a merge key (<<) is not allowed; put what is shared into 'defaults'", line)
         container.lines.setdefault(text, line)
         self.keys[-1] = text
 
