@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, Mapping, Tuple
 
 from .host import GuestError, Host
-from .kinds import auditd, files, kernel, logins, pam, software, sshd, system
+from .kinds import auditd, files, kernel, logins, pam, software, sshd, su, system
 from .kinds.names import USER, name
 from .plan import Context, Part, Plan
 
@@ -16,7 +16,6 @@ HANDLERS: "Tuple[Tuple[str, Callable[[Any, Host, Context], Part]], ...]" = (
     ("packages_present", software.plan_packages_present),
     ("modules_disabled", kernel.plan_modules_disabled),
     ("sysctl", kernel.plan_sysctl),
-    ("kernel_cmdline", kernel.plan_kernel_cmdline),
     ("mounts", system.plan_mounts),
     ("files", files.plan_files),
     ("banners", files.plan_banners),
@@ -32,6 +31,8 @@ HANDLERS: "Tuple[Tuple[str, Callable[[Any, Host, Context], Part]], ...]" = (
     ("pwquality", pam.plan_pwquality),
     ("pwhistory", pam.plan_pwhistory),
     ("faillock", pam.plan_faillock),
+    ("pam", pam.plan_pam),
+    ("su", su.plan),
     ("sudo", logins.plan_sudo),
     ("sshd", sshd.plan),
 )

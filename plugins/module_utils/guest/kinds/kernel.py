@@ -1,8 +1,7 @@
-"""`sysctl`, `modules_disabled`, `kernel_cmdline`: drop-ins, and the running kernel where it can follow."""
+"""`sysctl`, `modules_disabled`: drop-ins, and the running kernel where it can follow."""
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from typing import Any, Dict, List
 
@@ -10,12 +9,11 @@ from ..facts.kernel import module_facts, read_sysctl, same, sysctl_path
 from ..formats import document, pairs
 from ..host import Host
 from ..plan import Change, Context, Part, Step
-from ..steps import Poke, Run, WriteFile
+from ..steps import Poke, WriteFile
 from .names import MODULE, SYSCTL, listing, table
 
 SYSCTL_FILE = "/etc/sysctl.d/99-zz-muster.conf"  # after 99-sysctl.conf, which Debian links to /etc/sysctl.conf
 MODPROBE_FILE = "/etc/modprobe.d/muster.conf"
-GRUB_FILE = "/etc/default/grub.d/99-muster.cfg"
 
 
 def plan_sysctl(wanted: Any, host: Host, context: Context) -> Part:
@@ -70,22 +68,3 @@ def plan_modules_disabled(wanted: Any, host: Host, context: Context) -> Part:
                  for line in (f"install {module} /bin/false", f"blacklist {module}")]
         steps.insert(0, WriteFile(MODPROBE_FILE, document(lines)))
     return Part("modules_disabled", tuple(changes), tuple(steps))
-
-
-def plan_kernel_cmdline(wanted: Any, host: Host, context: Context) -> Part:
-    """Options for the next boot's command line, through GRUB's drop-in; where there is no GRUB, nothing."""
-    names = listing("kernel_cmdline", wanted, r"[a-z][A-Za-z0-9_.]{0,60}(?:=[A-Za-z0-9_.,:-]{1,100})?")
-    menu = host.read("/boot/grub/grub.cfg")
-    if menu is None or host.program("update-grub") is None:
-        return Part("kernel_cmdline")
-    entries = [set(line.split()[2:]) for line in menu.splitlines() if line.split()[:1] == ["linux"]]
-    written = {word for line in (host.read(GRUB_FILE) or "").splitlines() if line.startswith("GRUB_CMDLINE")
-               for part in shlex.split(line) for word in part.split()[1:]}
-    missing = [name for name in names if not entries or not all(name in entry for entry in entries)
-               or name not in written]
-    if not missing:
-        return Part("kernel_cmdline")
-    merged = " ".join(sorted(written | set(names)))
-    text = document([f'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX {merged}"'])
-    return Part("kernel_cmdline", tuple(Change("kernel_cmdline", name, None, name) for name in missing),
-                (WriteFile(GRUB_FILE, text), Run(("update-grub",), 300)), reboot=True)

@@ -1,14 +1,15 @@
-"""`pwquality`, `faillock`, `pwhistory`: PAM profiles through Debian's own pam-auth-update, behind the gate."""
+"""`pwquality`, `faillock`, `pwhistory`, `pam`: PAM profiles through Debian's own pam-auth-update, behind the gate."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Dict, List, Tuple
 
-from ..facts.logins import pam_facts, pwquality_settings
+from ..facts.logins import pam_facts, pwquality_settings, stack
 from ..formats import document, pairs
 from ..host import GuestError, Host
 from ..plan import Change, Context, Part, Step, compare
-from ..steps import EditFile, Run, WriteFile
+from ..steps import EditFile, WriteFile
 from .names import USER, name, table
 
 STACKS = tuple(f"/etc/pam.d/common-{stack}" for stack in ("auth", "account", "password", "session",
@@ -29,6 +30,53 @@ def _numbers(kind: str, wanted: Any, keys: "set[str]") -> Dict[str, str]:
         if not value.lstrip("-").isdigit():
             raise GuestError(f"{kind}: {key} must be a whole number. Nothing was changed.")
     return asked
+
+
+@dataclass(frozen=True)
+class Enable(Step):
+    """Put profiles into the stacks, and see that they are there: pam-auth-update is silent when it refuses."""
+
+    profiles: Tuple[str, ...]
+    modules: Tuple[Tuple[str, str], ...]  # stack and module that must be in it afterwards
+
+    def touches(self) -> List[str]:
+        return list(STACKS)
+
+    def run(self, host: Host) -> None:
+        host.must(["pam-auth-update", "--enable", *self.profiles], 120)
+        missing = [f"{module} in {name}" for name, module in self.modules if module not in stack(host, name)]
+        if missing:
+            raise GuestError(f"pam-auth-update did not put {', '.join(missing)}: the stacks in /etc/pam.d were "
+                             "changed by hand. Run `pam-auth-update --force` in the guest, or have the rules waived.")
+
+
+@dataclass(frozen=True)
+class Regenerate(Step):
+    """Write the stacks anew from the profiles."""
+
+    def touches(self) -> List[str]:
+        return list(STACKS)
+
+    def run(self, host: Host) -> None:
+        host.must(["pam-auth-update", "--package"], 120)
+
+
+def plan_pam(wanted: Any, host: Host, context: Context) -> Part:
+    """`nullok: false`: Debian's own profile of pam_unix without that word. An update of libpam-runtime brings it back.
+
+    The rule then fails and the next run takes it away again; a profile of our own would be older than Debian's.
+    """
+    if wanted != {"nullok": False}:
+        raise GuestError("pam takes nullok: false. Nothing was changed.")
+    if not pam_facts(host)["nullok"]:
+        return Part("pam")
+    path = PROFILES + "unix"
+    text = host.read(path)
+    if text is None:
+        raise GuestError(f"{path} is missing, so the PAM stacks are not Debian's. Nothing was changed.")
+    changed = "\n".join(line.replace(" nullok", "") if "pam_unix.so" in line else line
+                        for line in text.split("\n"))
+    return Part("pam", (Change("pam", "nullok", "yes", "no"),), (WriteFile(path, changed), Regenerate()), gated=True)
 
 
 def plan_pwquality(wanted: Any, host: Host, context: Context) -> Part:
@@ -75,8 +123,8 @@ def plan_faillock(wanted: Any, host: Host, context: Context) -> Part:
         changes.append(Change("faillock", "pam", "enabled" if facts["enabled"] else "not enabled",
                               f"enabled, never for {user}"))
         steps += [WriteFile(PROFILES + file, text) for file, text in profiles]
-        steps.append(Run(("pam-auth-update", "--package", "--enable", *(file for file, _text in profiles)),
-                         saves=STACKS))
+        steps.append(Enable(tuple(file for file, _text in profiles), (("common-auth", "pam_faillock"),
+                                                                     ("common-account", "pam_faillock"))))
     return Part("faillock", tuple(changes), tuple(steps), gated=bool(changes))
 
 
@@ -96,4 +144,4 @@ def plan_pwhistory(wanted: Any, host: Host, context: Context) -> Part:
             f"Password:\n\trequisite\t{line} use_authtok\nPassword-Initial:\n\trequisite\t{line}\n")
     return Part("pwhistory", changes, (
         WriteFile(PROFILES + "muster-pwhistory", text),
-        Run(("pam-auth-update", "--package", "--enable", "muster-pwhistory"), saves=STACKS)), gated=True)
+        Enable(("muster-pwhistory",), (("common-password", "pam_pwhistory"),))), gated=True)

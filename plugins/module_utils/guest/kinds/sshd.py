@@ -36,46 +36,34 @@ def includes(text: str) -> bool:
     return False
 
 
-def same(ours: str, effective_value: str) -> bool:
-    """Whether a value as written and as sshd prints it are one: case and order of words are not told apart."""
-    def normal(value: str) -> str:
-        return value.lower().replace("prohibit-password", "without-password").replace('"', "")
-
-    return normal(ours) == normal(effective_value)
-
-
 def plan(wanted: Any, host: Host, context: Context) -> Part:
-    """Options that are not in our drop-in, or not effective, are set there; others in it stay."""
+    """Options are set in our drop-in where sshd, asked with them, would do otherwise than it does now.
+
+    sshd itself is asked, for it prints some values otherwise than they are written. Other options in the drop-in stay.
+    """
     asked = table("sshd", wanted)
     if not host.exists(SSHD):
         raise GuestError("sshd is not installed in the guest, so its settings were not planned. Nothing was changed.")
     main = host.read(MAIN) or ""
-    present = options(host.read(DROP_IN) or "")
-    now = effective(host)
-    changes: List[Change] = []
-    for key, value in asked.items():
-        low = key.lower()
-        if present.get(low) != value or not same(value, now.get(low, value)):
-            changes.append(Change("sshd", key, now.get(low, present.get(low)), value))
-    missing_include = not includes(main)
-    if missing_include:
-        changes.append(Change("sshd", "Include", None, "/etc/ssh/sshd_config.d/*.conf"))
-    if not changes:
-        return Part("sshd")
-    merged = {**present, **{key.lower(): value for key, value in asked.items()}}
+    merged = {**options(host.read(DROP_IN) or ""), **{key.lower(): value for key, value in asked.items()}}
     names = {key.lower(): key for key in asked}
     lines = [f"{names.get(key, key)} {value}" for key, value in sorted(merged.items())]
-    # What sshd would do afterwards, asked of sshd itself before anything changes.
-    host.write(PROSPECT, "\n".join(lines) + "\n" + (INCLUDE + "\n" if missing_include else "") + main, 0o600)
+    include = [] if includes(main) else [INCLUDE]
+    now = effective(host)
+    host.write(PROSPECT, "\n".join([*lines, *include, main]), 0o600)
     try:
+        then = effective(host, config=PROSPECT)
+        changes = tuple(Change("sshd", key, now.get(key.lower()), then.get(key.lower(), value))
+                        for key, value in asked.items() if now.get(key.lower()) != then.get(key.lower(), value))
+        if not changes:
+            return Part("sshd")
         refuse_sshd(effective(host, context.management_user, PROSPECT), now, context.management_user, host)
     finally:
         os.unlink(host.path(PROSPECT))
     steps: List[Step] = [WriteFile(DROP_IN, document(lines), 0o600)]
-    if missing_include:
+    if include:
         steps.append(WriteFile(MAIN, INCLUDE + "\n" + main, 0o600))
-    return Part("sshd", tuple(changes), tuple(steps), gated=True,
+    return Part("sshd", changes, tuple(steps), gated=True,
                 validate=((SSHD, "-t"), (SSHD, "-T", "-C", f"user={context.management_user},host=localhost,"
                                                            "addr=127.0.0.1")),
                 reload=(("systemctl", "reload", "ssh"),))
-
