@@ -13,18 +13,19 @@ description:
     Check mode and diff show the same plan.
   - "Settings after which the management user could not come back are refused before anything changes: such as
     C(AllowUsers) without it, or the removal of C(openssh-server)."
-  - "What can lock out for reasons that no plan sees (sshd, sudo, PAM) goes behind a deadman: the files are saved, a timer
-    in the guest puts them back after O(gate_timeout) seconds or at the next boot, whichever comes first. Come in over a
-    new connection, become root, then confirm with O(confirm); the role C(muster.fleet.harden) does so."
+  - "What can lock out for reasons that no plan sees (sshd, sudo, PAM) goes behind a deadman: the files are saved, and
+    a timer in the guest puts them back after O(gate_timeout) seconds or at the next boot, whichever comes first. Come
+    in over a new connection, become root, then confirm with O(confirm); the role C(muster.fleet.harden) does so."
 author:
   - Muster contributors (@muster)
 options:
   settings:
     description:
       - Settings by kind. C(docs/guest.md) describes each kind.
-      - "Kinds are C(apt), C(packages_absent), C(packages_present), C(modules_disabled), C(sysctl), C(kernel_cmdline),
-        C(mounts), C(files), C(banners), C(journald), C(coredump), C(limits), C(login_defs), C(useradd), C(shell),
-        C(services_disabled), C(services_enabled), C(auditd), C(pwquality), C(pwhistory), C(faillock), C(sudo), C(sshd)."
+      - "Kinds are C(apt), C(packages_absent), C(packages_present), C(modules_disabled), C(sysctl), C(mounts),
+        C(files), C(banners), C(journald), C(coredump), C(limits), C(login_defs), C(useradd), C(shell),
+        C(services_disabled), C(services_enabled), C(auditd), C(pwquality), C(pwhistory), C(faillock), C(pam), C(su),
+        C(sudo), C(sshd)."
     type: dict
     default: {}
   confirm:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List, Optional, Tuple
 
 from . import gate
 from .host import GuestError, Host
@@ -14,7 +13,7 @@ from .plan import Part, Plan
 class Applied:
     """`gate` is the id that the controller confirms after it came in anew; None where nothing was gated."""
 
-    gate: Optional[str]
+    gate: str | None
     reboot: bool
 
 
@@ -47,15 +46,15 @@ def _run(part: Part, host: Host) -> None:
                              "run again when this is mended.") from error
 
 
-def _reload(parts: List[Part], host: Host) -> None:
-    commands: List[Tuple[str, ...]] = list(dict.fromkeys(argv for part in parts for argv in part.reload))
+def _reload(parts: list[Part], host: Host) -> None:
+    commands: list[tuple[str, ...]] = list(dict.fromkeys(argv for part in parts for argv in part.reload))
     if not host.live:
         return
     for argv in commands:
         host.must(argv, 120)
 
 
-def _apply_gated(parts: List[Part], host: Host, seconds: int) -> str:
+def _apply_gated(parts: list[Part], host: Host, seconds: int) -> str:
     paths = [path for part in parts for step in part.steps for path in step.touches()]
     reload = list(dict.fromkeys(argv for part in parts for argv in part.reload))
     identity = gate.arm(host, paths, reload, seconds)

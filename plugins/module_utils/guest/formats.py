@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import re
-from typing import Dict, Iterable, List
+from collections.abc import Iterable
 
 HEADER = "# Written by Muster (role harden). Change the fleet's rules, not this file.\n"
 
 
-def pairs(text: str, separator: str = "", comments: str = "#;") -> Dict[str, str]:
+def pairs(text: str, separator: str = "", comments: str = "#;") -> dict[str, str]:
     """Keys and values of a file. `separator` is ``=`` or empty for white space. The last of equal keys wins."""
-    found: Dict[str, str] = {}
+    found: dict[str, str] = {}
     for line in text.splitlines():
         line = line.strip()
         if not line or line[0] in comments or line[0] == "[":
             continue
         if separator:
-            key, found_separator, value = line.partition(separator)
+            key, _, value = line.partition(separator)
         else:
-            key, found_separator, value = (line.split(None, 1) + ["", ""])[0], "", " ".join(line.split(None, 1)[1:])
+            key, _found_separator, value = ([*line.split(None, 1), "", ""])[0], "", " ".join(line.split(None, 1)[1:])
         found[key.strip()] = value.strip()
     return found
 
 
-def edit(text: str, values: Dict[str, str], separator: str) -> str:
+def edit(text: str, values: dict[str, str], separator: str) -> str:
     """`text` with each key set to its value: the last active line of the key is changed, further ones are dropped.
 
     A key that has no active line is appended. Comments and other lines stay as they are.
@@ -48,6 +48,6 @@ def document(lines: Iterable[str], note: str = "") -> str:
     return HEADER + (f"# {note}\n" if note else "") + body
 
 
-def words(text: str) -> List[str]:
+def words(text: str) -> list[str]:
     """Words of the active lines of `text`."""
     return [word for line in text.splitlines() if not line.lstrip().startswith("#") for word in line.split()]

@@ -11,7 +11,8 @@ import os
 import shlex
 import shutil
 import time
-from typing import Any, Dict, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from .host import GuestError, Host
 
@@ -37,13 +38,13 @@ WantedBy=multi-user.target
 """
 
 
-def status(host: Host) -> Optional[Dict[str, Any]]:
+def status(host: Host) -> dict[str, Any] | None:
     """The gate that waits for its confirmation, None if none does."""
     text = host.read(PENDING + "/gate.json")
     return None if text is None else json.loads(text)
 
 
-def script(saved: Dict[str, Optional[str]], reload: Sequence[Sequence[str]]) -> str:
+def script(saved: dict[str, str | None], reload: Sequence[Sequence[str]]) -> str:
     """The shell script that puts every file back: plain commands, for it must run when all else is broken."""
     lines = ["#!/bin/sh", "# Written by Muster: puts back what was not confirmed in time.", f"cd {PENDING} || exit 0"]
     for path, copy in saved.items():
@@ -67,7 +68,7 @@ def arm(host: Host, paths: Sequence[str], reload: Sequence[Sequence[str]], secon
     shutil.rmtree(host.path(PENDING), ignore_errors=True)
     os.makedirs(host.path(PENDING), mode=0o700)
     os.chmod(host.path("/var/lib/muster"), 0o700)
-    saved: Dict[str, Optional[str]] = {}
+    saved: dict[str, str | None] = {}
     for number, path in enumerate(dict.fromkeys(paths)):
         copy = f"{PENDING}/{number}"
         if host.exists(path):

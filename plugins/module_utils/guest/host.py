@@ -8,8 +8,8 @@ import shutil
 import stat
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import List, Optional, Sequence
 
 READ_LIMIT = 4 << 20  # bytes of one file; /var/lib/dpkg/status, the largest that is read, has 1 to 3 MB
 RUN_LIMIT = 4 << 20  # bytes of a program's output
@@ -53,7 +53,7 @@ class Host:
         """`path` of the guest as this process opens it."""
         return self.root + path
 
-    def read(self, path: str, limit: int = READ_LIMIT) -> Optional[str]:
+    def read(self, path: str, limit: int = READ_LIMIT) -> str | None:
         """The text of a file; None where it is proven absent. Raises GuestError for what cannot be read."""
         try:
             with open(self.path(path), "rb", buffering=0) as file:
@@ -71,7 +71,7 @@ class Host:
             raise GuestError(f"{path} is larger than {limit} bytes; it was not read.")
         return data.decode("utf-8", "replace")
 
-    def stat(self, path: str) -> Optional[os.stat_result]:
+    def stat(self, path: str) -> os.stat_result | None:
         """Status of what `path` leads to, None where nothing is there."""
         try:
             return os.stat(self.path(path))
@@ -84,24 +84,24 @@ class Host:
         """Whether something is at `path`."""
         return self.stat(path) is not None
 
-    def glob(self, pattern: str) -> List[str]:
+    def glob(self, pattern: str) -> list[str]:
         """Paths of the guest that match, sorted; at most 10,000."""
         cut = len(self.root)
         return sorted(found[cut:] for found in glob.glob(self.path(pattern)))[:10_000]
 
-    def program(self, name: str) -> Optional[str]:
+    def program(self, name: str) -> str | None:
         """Path of a program, None where it is not installed."""
         for folder in ENVIRONMENT["PATH"].split(":"):
             if os.access(self.path(f"{folder}/{name}"), os.X_OK):
                 return f"{folder}/{name}"
         return None
 
-    def run(self, argv: Sequence[str], timeout: float = 60, text: Optional[str] = None) -> Ran:
+    def run(self, argv: Sequence[str], timeout: float = 60, text: str | None = None) -> Ran:
         """Run a program by its argument list. Raises GuestError when it is missing or does not end in time."""
         command = list(argv) if not self.root else ["chroot", self.root, *argv]
         try:
-            done = subprocess.run(command, input=(text or "").encode(), stdout=subprocess.PIPE,
-                                  stderr=subprocess.PIPE, timeout=timeout, env=ENVIRONMENT, check=False)
+            done = subprocess.run(command, input=(text or "").encode(), capture_output=True,
+                                  timeout=timeout, env=ENVIRONMENT, check=False)
         except FileNotFoundError as error:
             raise GuestError(f"{argv[0]} is not installed.") from error
         except subprocess.TimeoutExpired as error:
@@ -142,7 +142,7 @@ class Host:
         if os.geteuid() == 0:
             os.chown(self.path(target), status.st_uid, status.st_gid)
 
-    def mode(self, path: str) -> Optional[int]:
+    def mode(self, path: str) -> int | None:
         """Permission bits, None where nothing is there."""
         status = self.stat(path)
         return None if status is None else stat.S_IMODE(status.st_mode)

@@ -1,4 +1,5 @@
 """What is looked at even when nobody asks: the subjects of the CIS benchmark for Debian 12."""
+# ruff: noqa: S108 - the paths are looked at, nothing is written there
 
 from __future__ import annotations
 
@@ -23,8 +24,9 @@ PACKAGES = (
     "autofs", "avahi-daemon", "isc-dhcp-server", "bind9", "dnsmasq", "vsftpd", "slapd", "dovecot-imapd",
     "dovecot-pop3d", "nfs-kernel-server", "ypserv", "cups", "rpcbind", "rsync", "samba", "snmpd", "tftpd-hpa", "squid",
     "apache2", "nginx", "xserver-common", "nis", "rsh-client", "talk", "talkd", "telnet", "inetutils-telnet",
-    "telnetd", "inetutils-telnetd", "rsh-server", "ldap-utils", "ftp", "tnftp", "xinetd", "openbsd-inetd", "prelink", "apport", "gdm3", "apparmor",
-    "apparmor-utils", "auditd", "audispd-plugins", "aide", "aide-common", "libpam-pwquality", "libpam-runtime",
+    "telnetd", "inetutils-telnetd", "rsh-server", "ldap-utils", "ftp", "tnftp", "xinetd", "openbsd-inetd",
+    "prelink", "apport", "gdm3", "apparmor", "apparmor-utils", "auditd", "audispd-plugins", "aide", "aide-common",
+    "libpam-pwquality", "libpam-runtime",
     "libpam-modules", "chrony", "systemd-timesyncd", "ntp", "ntpsec", "sudo", "sudo-ldap", "cron", "rsyslog",
     "systemd-journal-remote", "systemd-coredump", "unattended-upgrades", "ufw", "nftables", "iptables-persistent",
     "openssh-server", "qemu-guest-agent", "cloud-init", "acct", "fail2ban", "needrestart", "debsums",
@@ -46,4 +48,6 @@ FILES = (
     "/etc/hosts.equiv", "/root/.rhosts", "/etc/ssh/sshd_config.d", "/etc/audit/auditd.conf", "/sbin/auditctl",
 )
 
-MOUNTS = ("/", "/tmp", "/dev/shm", "/home", "/var", "/var/tmp", "/var/log", "/var/log/audit", "/boot", "/boot/efi")
+MOUNTS = (
+    "/", "/tmp", "/dev/shm", "/home", "/var", "/var/tmp", "/var/log", "/var/log/audit", "/boot", "/boot/efi",
+)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import grp
 import pwd
 from fnmatch import fnmatchcase
-from typing import Dict, List
 
 from .host import GuestError, Host
 
@@ -26,28 +25,27 @@ SUDO_ALLOWED = frozenset({
 })
 
 
-def groups_of(user: str) -> List[str]:
+def groups_of(user: str) -> list[str]:
     """Names of the groups of `user`. Raises GuestError where there is no such account."""
     try:
         entry = pwd.getpwnam(user)
     except KeyError:
         raise GuestError(f"The management user {user!r} has no account in the guest. Nothing was changed. "
                          "Give the account that Ansible logs in with as management_user.") from None
-    names = [group.gr_name for group in grp.getgrall() if user in group.gr_mem or group.gr_gid == entry.pw_gid]
-    return names
+    return [group.gr_name for group in grp.getgrall() if user in group.gr_mem or group.gr_gid == entry.pw_gid]
 
 
-def _any(names: List[str], patterns: str) -> bool:
+def _any(names: list[str], patterns: str) -> bool:
     words = [word.split("@")[0] for word in patterns.split()]
     return any(fnmatchcase(name, pattern) for name in names for pattern in words)
 
 
-def refuse_sshd(after: Dict[str, str], before: Dict[str, str], user: str, host: Host) -> None:
+def refuse_sshd(after: dict[str, str], before: dict[str, str], user: str, host: Host) -> None:
     """Raise GuestError when `after`, sshd's effective settings for `user`, would keep it out.
 
     `before` are the effective settings of now: ports and addresses must stay, for the controller comes back there.
     """
-    reasons: List[str] = []
+    reasons: list[str] = []
     names, groups = [user], groups_of(user)
     if _any(names, after.get("denyusers", "")):
         reasons.append(f"DenyUsers names {user}")
@@ -80,7 +78,7 @@ def refuse_sshd(after: Dict[str, str], before: Dict[str, str], user: str, host: 
                          "Nothing was changed. Correct the rule or its waiver and run again.")
 
 
-def _has_key(after: Dict[str, str], user: str, host: Host) -> bool:
+def _has_key(after: dict[str, str], user: str, host: Host) -> bool:
     """Whether a key file of `user` is there, or keys come from a program, or passwords are allowed."""
     if after.get("authorizedkeyscommand", "none") != "none" or after.get("trustedusercakeys", "none") != "none":
         return True
@@ -93,7 +91,7 @@ def _has_key(after: Dict[str, str], user: str, host: Host) -> bool:
     return False
 
 
-def refuse_packages(names: List[str]) -> None:
+def refuse_packages(names: list[str]) -> None:
     """Raise GuestError when a package would go that Muster, or the boot, needs."""
     needed = sorted(PROTECTED_PACKAGES & set(names))
     if needed:
@@ -101,7 +99,7 @@ def refuse_packages(names: List[str]) -> None:
                          "Take it out of packages_absent, or what depends on it.")
 
 
-def refuse_units(names: List[str]) -> None:
+def refuse_units(names: list[str]) -> None:
     """Raise GuestError when a unit would be disabled that the way in depends on."""
     needed = sorted(PROTECTED_UNITS & set(names))
     if needed:
@@ -109,7 +107,7 @@ def refuse_units(names: List[str]) -> None:
                          "Take it out of services_disabled.")
 
 
-def refuse_sudo(names: List[str]) -> None:
+def refuse_sudo(names: list[str]) -> None:
     """Raise GuestError for sudo Defaults that are not known to be harmless to a user without a password."""
     strange = sorted(set(names) - SUDO_ALLOWED)
     if strange:

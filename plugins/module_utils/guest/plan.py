@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 from .host import Host
 
@@ -21,10 +21,10 @@ class Change:
 
     kind: str
     item: str
-    before: Optional[str]
-    after: Optional[str]
+    before: str | None
+    after: str | None
 
-    def document(self) -> Dict[str, Any]:
+    def document(self) -> dict[str, Any]:
         """As the module returns it."""
         return {"kind": self.kind, "item": self.item, "before": self.before, "after": self.after}
 
@@ -32,7 +32,7 @@ class Change:
 class Step:
     """One thing that `apply` does. It knows which files it touches, so that the gate can save them."""
 
-    def touches(self) -> List[str]:
+    def touches(self) -> list[str]:
         """Paths of the files that the step writes or removes."""
         return []
 
@@ -46,11 +46,11 @@ class Part:
     """The plan for one kind. No change means no step: what check mode shows is all that a run does."""
 
     kind: str
-    changes: Tuple[Change, ...] = ()
-    steps: Tuple[Step, ...] = ()
+    changes: tuple[Change, ...] = ()
+    steps: tuple[Step, ...] = ()
     gated: bool = False  # could lock the management user out: applied behind the deadman
-    validate: Tuple[Tuple[str, ...], ...] = ()  # programs that must agree after the steps
-    reload: Tuple[Tuple[str, ...], ...] = ()  # programs that make it effective, each run once at the end
+    validate: tuple[tuple[str, ...], ...] = ()  # programs that must agree after the steps
+    reload: tuple[tuple[str, ...], ...] = ()  # programs that make it effective, each run once at the end
     reboot: bool = False  # effective only after a reboot
 
 
@@ -58,16 +58,16 @@ class Part:
 class Plan:
     """All parts, in the order in which they are applied."""
 
-    parts: Tuple[Part, ...] = field(default_factory=tuple)
+    parts: tuple[Part, ...] = field(default_factory=tuple)
 
     @property
-    def changes(self) -> List[Change]:
+    def changes(self) -> list[Change]:
         """Every change, in order."""
         return [change for part in self.parts for change in part.changes]
 
-    def diff(self) -> Dict[str, str]:
+    def diff(self) -> dict[str, str]:
         """Before and after as text, one line per change, for Ansible's ``--diff``."""
-        def text(values: List[Tuple[str, Optional[str]]]) -> str:
+        def text(values: list[tuple[str, str | None]]) -> str:
             return "".join(f"{name}: {value}\n" for name, value in values if value is not None)
 
         return {
@@ -78,7 +78,7 @@ class Plan:
         }
 
 
-def compare(kind: str, wanted: Dict[str, str], current: Dict[str, Optional[str]]) -> Tuple[Change, ...]:
+def compare(kind: str, wanted: dict[str, str], current: dict[str, str | None]) -> tuple[Change, ...]:
     """The changes that lead from `current` to `wanted`, in the order of `wanted`."""
     return tuple(Change(kind, item, current.get(item), value) for item, value in wanted.items()
                  if current.get(item) != value)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Mapping, Tuple
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from .host import GuestError, Host
 from .kinds import auditd, files, kernel, logins, pam, software, sshd, su, system
@@ -10,7 +11,7 @@ from .kinds.names import USER, name
 from .plan import Context, Part, Plan
 
 # Packages first, for others write beside what they bring; what is gated last, so that the gate is open only shortly.
-HANDLERS: "Tuple[Tuple[str, Callable[[Any, Host, Context], Part]], ...]" = (
+HANDLERS: tuple[tuple[str, Callable[[Any, Host, Context], Part]], ...] = (
     ("apt", software.plan_apt),
     ("packages_absent", software.plan_packages_absent),
     ("packages_present", software.plan_packages_present),
@@ -36,7 +37,7 @@ HANDLERS: "Tuple[Tuple[str, Callable[[Any, Host, Context], Part]], ...]" = (
     ("sudo", logins.plan_sudo),
     ("sshd", sshd.plan),
 )
-KINDS: Tuple[str, ...] = tuple(kind for kind, _plan in HANDLERS)
+KINDS: tuple[str, ...] = tuple(kind for kind, _plan in HANDLERS)
 
 
 def plan(settings: Mapping[str, Any], host: Host, management_user: str) -> Plan:
@@ -49,7 +50,7 @@ def plan(settings: Mapping[str, Any], host: Host, management_user: str) -> Plan:
         raise GuestError(f"Unknown kinds of settings: {', '.join(map(str, strange))}. Known are {', '.join(KINDS)}. "
                          "Nothing was changed.")
     context = Context(name("management_user", management_user, USER))
-    parts: Dict[str, Part] = {}
+    parts: dict[str, Part] = {}
     for kind, handler in HANDLERS:
         if settings.get(kind):
             parts[kind] = handler(settings[kind], host, context)

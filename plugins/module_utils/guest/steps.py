@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
-from typing import List, Optional, Tuple
 
 from .formats import edit
 from .host import GuestError, Host
@@ -21,7 +21,7 @@ class WriteFile(Step):
     uid: int = 0
     gid: int = 0
 
-    def touches(self) -> List[str]:
+    def touches(self) -> list[str]:
         return [self.path]
 
     def run(self, host: Host) -> None:
@@ -33,11 +33,11 @@ class EditFile(Step):
     """Set keys of a file that others own too, at the time of the step: a package may just have brought the file."""
 
     path: str
-    values: Tuple[Tuple[str, str], ...]
+    values: tuple[tuple[str, str], ...]
     separator: str  # what stands between key and value, e.g. " = "
     comment: str = "#"
 
-    def touches(self) -> List[str]:
+    def touches(self) -> list[str]:
         return [self.path]
 
     def run(self, host: Host) -> None:
@@ -54,11 +54,11 @@ class Access(Step):
     """Set mode and owner of a path. None leaves as it is."""
 
     path: str
-    mode: Optional[int] = None
+    mode: int | None = None
     uid: int = -1
     gid: int = -1
 
-    def touches(self) -> List[str]:
+    def touches(self) -> list[str]:
         return [self.path]
 
     def run(self, host: Host) -> None:
@@ -75,25 +75,23 @@ class RemoveFile(Step):
 
     path: str
 
-    def touches(self) -> List[str]:
+    def touches(self) -> list[str]:
         return [self.path]
 
     def run(self, host: Host) -> None:
-        try:
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(host.path(self.path))
-        except FileNotFoundError:
-            pass
 
 
 @dataclass(frozen=True)
 class Run(Step):
     """Run a program that must succeed. `saves` are files that it rewrites, for the gate."""
 
-    argv: Tuple[str, ...]
+    argv: tuple[str, ...]
     timeout: float = 120
-    saves: Tuple[str, ...] = ()
+    saves: tuple[str, ...] = ()
 
-    def touches(self) -> List[str]:
+    def touches(self) -> list[str]:
         return list(self.saves)
 
     def run(self, host: Host) -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Dict
+from typing import Any
 
 from ..formats import pairs
 from ..host import Host
-
-if TYPE_CHECKING:
-    from .gather import Asked
+from .asked import Asked
 
 
-def systemd_settings(host: Host, name: str) -> Dict[str, str]:
+def systemd_settings(host: Host, name: str) -> dict[str, str]:
     """Settings of /etc/systemd/NAME.conf and its drop-ins, the last of them holding; sections are one here."""
-    seen: Dict[str, str] = {}
+    seen: dict[str, str] = {}
     for folder in ("/usr/lib/systemd", "/run/systemd", "/etc/systemd"):  # a file of one name in /etc hides the others
         for path in host.glob(f"{folder}/{name}.conf.d/*.conf"):
             seen[path.rsplit("/", 1)[-1]] = path
@@ -24,9 +22,9 @@ def systemd_settings(host: Host, name: str) -> Dict[str, str]:
     return values
 
 
-def limits(host: Host) -> Dict[str, str]:
+def limits(host: Host) -> dict[str, str]:
     """``"* hard core": "0"`` for each line of limits.conf and its drop-ins."""
-    found: Dict[str, str] = {}
+    found: dict[str, str] = {}
     for path in ["/etc/security/limits.conf", *host.glob("/etc/security/limits.d/*.conf")]:
         for line in (host.read(path) or "").splitlines():
             words = line.split("#")[0].split()
@@ -35,16 +33,16 @@ def limits(host: Host) -> Dict[str, str]:
     return found
 
 
-def apt_settings(host: Host) -> Dict[str, str]:
+def apt_settings(host: Host) -> dict[str, str]:
     """Plain ``Key "value";`` lines of apt's configuration; blocks are not read."""
-    found: Dict[str, str] = {}
+    found: dict[str, str] = {}
     for path in host.glob("/etc/apt/apt.conf.d/*"):
         for key, value in re.findall(r'^\s*([A-Za-z0-9:-]+)\s+"([^"]*)"\s*;', host.read(path) or "", re.M):
             found[key] = value
     return found
 
 
-def facts(host: Host, asked: Asked) -> Dict[str, Any]:
+def facts(host: Host, asked: Asked) -> dict[str, Any]:
     """`journald`, `coredump`, `limits`, `apt`, `aide`."""
     return {
         "journald": {"Storage": "auto", "Compress": "yes", "ForwardToSyslog": "yes",

@@ -4,34 +4,33 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List
+from collections.abc import Iterable
+from typing import Any
 
 from ..formats import pairs
 from ..host import GuestError, Host
-
-if TYPE_CHECKING:
-    from .gather import Asked
+from .asked import Asked
 
 NO_LOGIN = ("/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false", "/bin/sync")
 
 
-def rows(text: str, width: int) -> List[List[str]]:
+def rows(text: str, width: int) -> list[list[str]]:
     """Lines of a colon-separated file, padded to `width` fields."""
     split = (line.split(":") for line in text.splitlines() if line.strip())
     return [fields + [""] * (width - len(fields)) for fields in split]
 
 
-def repeated(values: Iterable[str]) -> List[str]:
+def repeated(values: Iterable[str]) -> list[str]:
     """Values that occur more than once."""
     return sorted(value for value, count in Counter(values).items() if count > 1)
 
 
 def has_password(field: str) -> bool:
     """Whether the password field of /etc/shadow holds a hash that a password could match."""
-    return field.startswith("$") or len(field) >= 13 and not field.startswith(("!", "*"))
+    return field.startswith("$") or (len(field) >= 13 and not field.startswith(("!", "*")))
 
 
-def facts(host: Host, asked: Asked) -> Dict[str, Any]:
+def facts(host: Host, asked: Asked) -> dict[str, Any]:
     """`accounts`: lists of names, empty where nothing is wrong."""
     passwd_text, shadow_text, group_text = (host.read(p) for p in ("/etc/passwd", "/etc/shadow", "/etc/group"))
     if passwd_text is None or shadow_text is None or group_text is None:
@@ -45,7 +44,7 @@ def facts(host: Host, asked: Asked) -> Dict[str, Any]:
     group_ids = {row[2] for row in groups}
     today = int(time.time() // 86400)
     with_password = [row for row in shadow if has_password(row[1])]
-    answer: Dict[str, Any] = {
+    answer: dict[str, Any] = {
         "uid_0": sorted(row[0] for row in users if row[2] == "0"),
         "root_gid": next((row[3] for row in users if row[0] == "root"), ""),
         "gid_0": sorted(row[0] for row in users if row[3] == "0" and row[0] not in ("sync", "shutdown", "halt",

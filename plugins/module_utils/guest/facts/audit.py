@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
-from typing import TYPE_CHECKING, Any, Dict, List, Set
+from typing import Any
 
 from ..formats import pairs
 from ..host import Host
-
-if TYPE_CHECKING:
-    from .gather import Asked
+from .asked import Asked
 
 
-def subjects(lines: List[str]) -> Dict[str, List[str]]:
+def subjects(lines: list[str]) -> dict[str, list[str]]:
     """What rules watch: `watches` (paths) and `syscalls` (names), whoever wrote the rules and under which key."""
-    watches: Set[str] = set()
-    syscalls: Set[str] = set()
+    watches: set[str] = set()
+    syscalls: set[str] = set()
     for line in lines:
         try:
             words = shlex.split(line)
@@ -23,7 +22,7 @@ def subjects(lines: List[str]) -> Dict[str, List[str]]:
             continue
         if not {"-a", "-w", "-A"} & set(words):
             continue
-        for flag, value in zip(words, words[1:]):
+        for flag, value in itertools.pairwise(words):
             if flag == "-w":
                 watches.add(value.rstrip("/") or "/")
             elif flag == "-S":
@@ -33,10 +32,10 @@ def subjects(lines: List[str]) -> Dict[str, List[str]]:
     return {"watches": sorted(watches), "syscalls": sorted(syscalls)}
 
 
-def facts(host: Host, asked: Asked) -> Dict[str, Any]:
+def facts(host: Host, asked: Asked) -> dict[str, Any]:
     """`auditd`: `installed`, `config`, `watches`, `syscalls` (as loaded), `immutable`."""
     installed = host.program("auditctl") is not None
-    answer: Dict[str, Any] = {"installed": installed}
+    answer: dict[str, Any] = {"installed": installed}
     if not installed:  # without auditd nothing is watched: this is known, not guessed
         return {"auditd": {**answer, "config": {}, "watches": [], "syscalls": [], "immutable": False}}
     config = host.read("/etc/audit/auditd.conf")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Dict
+from typing import Any
 
 from ..host import Host
-
-if TYPE_CHECKING:
-    from .gather import Asked
+from .asked import Asked
 
 
-def facts(host: Host, asked: Asked) -> Dict[str, Any]:
+def facts(host: Host, asked: Asked) -> dict[str, Any]:
     """`grub`: absent where GRUB is not the boot loader; `options` are those that every entry has."""
     text = host.read("/boot/grub/grub.cfg")
     if text is None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import grp
 import pwd
 import stat
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import Any
 
 from .. import known
 from ..host import Host
-
-if TYPE_CHECKING:
-    from .gather import Asked
+from .asked import Asked
 
 BITS = ("---", "--x", "-w-", "-wx", "r--", "r-x", "rw-", "rwx")
 
@@ -32,7 +30,7 @@ def group_name(gid: int) -> str:
         return str(gid)
 
 
-def describe(host: Host, path: str) -> Dict[str, Any]:
+def describe(host: Host, path: str) -> dict[str, Any]:
     """`exists`; then `type`, `mode` ("0640"), `owner`, `group`, `group_access` ("r--"), `other_access`."""
     status = host.stat(path)
     if status is None:
@@ -51,10 +49,10 @@ def describe(host: Host, path: str) -> Dict[str, Any]:
 
 def tells_system(text: str, os_id: str) -> bool:
     """Whether a banner tells what system this is, by getty's escapes or by name."""
-    return any(escape in text for escape in ("\\m", "\\r", "\\s", "\\v")) or bool(os_id) and os_id in text.lower()
+    return any(escape in text for escape in ("\\m", "\\r", "\\s", "\\v")) or (bool(os_id) and os_id in text.lower())
 
 
-def banner(host: Host, path: str) -> Optional[Dict[str, Any]]:
+def banner(host: Host, path: str) -> dict[str, Any] | None:
     """`exists`, `empty`, `tells_system`; absent when unreadable."""
     text = host.read(path, 1 << 16)
     if text is None:
@@ -62,9 +60,9 @@ def banner(host: Host, path: str) -> Optional[Dict[str, Any]]:
     return {"exists": True, "empty": not text.strip(), "tells_system": tells_system(text, "debian")}
 
 
-def facts(host: Host, asked: Asked) -> Dict[str, Any]:
+def facts(host: Host, asked: Asked) -> dict[str, Any]:
     """`files` and `banners`."""
-    names: List[str] = asked.names("files", known.FILES)
+    names: list[str] = asked.names("files", known.FILES)
     return {
         "files": {path: describe(host, path) for path in names if path.startswith("/")},
         "banners": {name: banner(host, path) for name, path in

@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from ..host import GuestError, Host
 from . import access, accounts, audit, boot, files, kernel, logins, network, software, sshd, system
+from .asked import Asked
 
-
-class Asked:
-    """What the rules ask for beyond what is known: names per subject."""
-
-    def __init__(self, asked: Mapping[str, Sequence[str]], management_user: str) -> None:
-        self._asked = asked
-        self.management_user = management_user
-
-    def names(self, subject: str, known: Sequence[str]) -> List[str]:
-        """The known names of a subject and those that were asked for, each once."""
-        return list(dict.fromkeys([*known, *self._asked.get(subject, ())]))
-
-
-Question = Callable[[Host, Asked], Dict[str, Any]]
-
-QUESTIONS: Tuple[Tuple[str, Question], ...] = (
+QUESTIONS: tuple[tuple[str, Callable[[Host, Asked], dict[str, Any]]], ...] = (
     ("system", system.facts),
     ("kernel", kernel.facts),
     ("sshd", sshd.facts),
@@ -39,13 +26,13 @@ QUESTIONS: Tuple[Tuple[str, Question], ...] = (
 
 
 def gather(host: Host, asked: Mapping[str, Sequence[str]], management_user: str,
-           seconds: float = 120) -> Dict[str, Any]:
+           seconds: float = 120) -> dict[str, Any]:
     """Ask every question. What could not be read is absent, and `unread` tells why: it is never guessed.
 
     `seconds` bounds the whole; questions that no time was left for are unread too.
     """
-    document: Dict[str, Any] = {}
-    unread: Dict[str, str] = {}
+    document: dict[str, Any] = {}
+    unread: dict[str, str] = {}
     end = time.monotonic() + seconds
     ask = Asked(asked, management_user)
     for subject, question in QUESTIONS:

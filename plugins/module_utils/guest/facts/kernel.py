@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Optional, Set
+from collections.abc import Iterable
+from typing import Any
 
 from .. import known
 from ..host import GuestError, Host
-
-if TYPE_CHECKING:
-    from .gather import Asked
+from .asked import Asked
 
 
 def sysctl_path(key: str) -> str:
@@ -17,7 +16,7 @@ def sysctl_path(key: str) -> str:
     return "/proc/sys/" + key.replace(".", "/")
 
 
-def read_sysctl(host: Host, key: str) -> Optional[str]:
+def read_sysctl(host: Host, key: str) -> str | None:
     """Value of a kernel parameter, its words parted by one space; None where this kernel has none such."""
     text = host.read(sysctl_path(key), 4096)
     return None if text is None else " ".join(text.split())
@@ -25,7 +24,7 @@ def read_sysctl(host: Host, key: str) -> Optional[str]:
 
 def modprobe_lines(host: Host) -> Iterable[str]:
     """Active lines of modprobe's configuration; of files of one name, the one in /etc holds."""
-    seen: Set[str] = set()
+    seen: set[str] = set()
     for folder in ("/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d",
                    "/lib/modprobe.d"):
         for path in host.glob(folder + "/*.conf"):
@@ -41,10 +40,10 @@ def same(name: str) -> str:
     return name.replace("-", "_")
 
 
-def module_facts(host: Host, names: Iterable[str]) -> Dict[str, Any]:
+def module_facts(host: Host, names: Iterable[str]) -> dict[str, Any]:
     """For each module: `available` (for the running kernel), `loaded`, `disabled` (cannot be loaded by name)."""
     loaded = {line.split(" ", 1)[0] for line in (host.read("/proc/modules") or "").splitlines()}
-    installs: Set[str] = set()
+    installs: set[str] = set()
     for line in modprobe_lines(host):
         parts = line.split()
         if parts[0] == "install" and len(parts) >= 3 and parts[2] in ("/bin/false", "/bin/true", "/usr/bin/false",
@@ -52,12 +51,12 @@ def module_facts(host: Host, names: Iterable[str]) -> Dict[str, Any]:
             installs.add(same(parts[1]))
     folder = "/lib/modules/" + os.uname().release
     listed = host.read(folder + "/modules.dep")
-    available: Optional[Set[str]] = None
+    available: set[str] | None = None
     if listed is not None:
         available = {same(os.path.basename(line.split(":", 1)[0]).split(".ko")[0]) for line in listed.splitlines()}
         built_in = host.read(folder + "/modules.builtin") or ""
         available |= {same(os.path.basename(line).split(".ko")[0]) for line in built_in.splitlines()}
-    answer: Dict[str, Any] = {}
+    answer: dict[str, Any] = {}
     for name in names:
         entry = {"loaded": same(name) in loaded, "disabled": same(name) in installs}
         if available is not None:
@@ -66,9 +65,9 @@ def module_facts(host: Host, names: Iterable[str]) -> Dict[str, Any]:
     return answer
 
 
-def mount_facts(host: Host, names: Iterable[str]) -> Dict[str, Any]:
+def mount_facts(host: Host, names: Iterable[str]) -> dict[str, Any]:
     """For each mount point: `mounted`, `fstype`, `options` (list), as the kernel has them now."""
-    table: Dict[str, Any] = {}
+    table: dict[str, Any] = {}
     for line in (host.read("/proc/self/mounts") or "").splitlines():
         fields = line.split()
         if len(fields) >= 4:  # a later mount hides an earlier one
@@ -77,10 +76,10 @@ def mount_facts(host: Host, names: Iterable[str]) -> Dict[str, Any]:
     return {name: table.get(name, {"mounted": False}) for name in names}
 
 
-def apparmor_facts(host: Host) -> Dict[str, Any]:
+def apparmor_facts(host: Host) -> dict[str, Any]:
     """`enabled`, and how many profiles `enforce`, `complain` or do neither."""
     enabled = host.read("/sys/module/apparmor/parameters/enabled")
-    answer: Dict[str, Any] = {"enabled": bool(enabled) and (enabled or "").strip() == "Y"}
+    answer: dict[str, Any] = {"enabled": bool(enabled) and (enabled or "").strip() == "Y"}
     profiles = host.read("/sys/kernel/security/apparmor/profiles")
     if profiles is not None:
         modes = [line.rsplit("(", 1)[-1].rstrip(")") for line in profiles.splitlines() if line.strip()]
@@ -91,10 +90,10 @@ def apparmor_facts(host: Host) -> Dict[str, Any]:
     return answer
 
 
-def facts(host: Host, asked: Asked) -> Dict[str, Any]:
+def facts(host: Host, asked: Asked) -> dict[str, Any]:
     """`sysctl`, `modules`, `mounts`, `apparmor`, `cmdline`."""
-    sysctl: Dict[str, str] = {}
-    unread: Dict[str, str] = {}
+    sysctl: dict[str, str] = {}
+    unread: dict[str, str] = {}
     for key in asked.names("sysctl", known.SYSCTL):
         try:
             value = read_sysctl(host, key)

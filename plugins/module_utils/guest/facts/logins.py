@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import Any
 
 from ..formats import pairs
 from ..host import Host
-
-if TYPE_CHECKING:
-    from .gather import Asked
+from .asked import Asked
 
 STACKS = ("common-auth", "common-account", "common-password", "common-session")
 
 
-def stack(host: Host, name: str) -> Dict[str, List[List[str]]]:
+def stack(host: Host, name: str) -> dict[str, list[list[str]]]:
     """Active lines of a PAM stack by module: ``{"pam_unix": [["control", "argument"…]…]}``."""
-    answer: Dict[str, List[List[str]]] = {}
+    answer: dict[str, list[list[str]]] = {}
     for line in (host.read(f"/etc/pam.d/{name}") or "").splitlines():
         found = re.match(r"-?(\w+)\s+(\[[^\]]*\]|\S+)\s+(\S+)\.so(?:\s+(.*))?$", line.split("#")[0].strip())
         if found:
@@ -24,7 +22,7 @@ def stack(host: Host, name: str) -> Dict[str, List[List[str]]]:
     return answer
 
 
-def option(arguments: List[str], name: str) -> Optional[str]:
+def option(arguments: list[str], name: str) -> str | None:
     """Value of ``name=value`` among arguments; empty for a bare name; None where it is not given."""
     for argument in arguments:
         key, _equals, value = argument.partition("=")
@@ -33,7 +31,7 @@ def option(arguments: List[str], name: str) -> Optional[str]:
     return None
 
 
-def pwquality_settings(host: Host) -> Dict[str, str]:
+def pwquality_settings(host: Host) -> dict[str, str]:
     """Effective settings: the drop-ins are read after the main file. A bare name counts as ``1``."""
     values = {"minlen": "8", "minclass": "0", "difok": "1", "maxrepeat": "0", "maxsequence": "0", "dictcheck": "1",
               "enforcing": "1", "dcredit": "0", "ucredit": "0", "lcredit": "0", "ocredit": "0"}
@@ -42,7 +40,7 @@ def pwquality_settings(host: Host) -> Dict[str, str]:
     return values
 
 
-def pam_facts(host: Host) -> Dict[str, Any]:
+def pam_facts(host: Host) -> dict[str, Any]:
     """`pwquality`, `faillock`, `pwhistory`, `unix`: whether each is in its stack, and what it is set to."""
     stacks = {name: stack(host, name) for name in STACKS}
     auth, password = stacks["common-auth"], stacks["common-password"]
@@ -52,7 +50,7 @@ def pam_facts(host: Host) -> Dict[str, Any]:
                                                               "=").items()})
     history = (password.get("pam_pwhistory") or [[]])[0]
     unix = (password.get("pam_unix") or [[]])[0]
-    answer: Dict[str, Any] = {
+    answer: dict[str, Any] = {
         "pwquality": {"enabled": "pam_pwquality" in password},
         "faillock": {"enabled": any("preauth" in line for line in fail_lines)
                      and any("authfail" in line for line in fail_lines), **faillock},
@@ -70,11 +68,11 @@ def pam_facts(host: Host) -> Dict[str, Any]:
     return answer
 
 
-def sudo_facts(host: Host) -> Dict[str, Any]:
+def sudo_facts(host: Host) -> dict[str, Any]:
     """`defaults` (last wins; flags are "true" or "false"), `nopasswd` and `no_authenticate` files."""
-    defaults: Dict[str, str] = {}
-    nopasswd: List[str] = []
-    no_authenticate: List[str] = []
+    defaults: dict[str, str] = {}
+    nopasswd: list[str] = []
+    no_authenticate: list[str] = []
     paths = ["/etc/sudoers", *(p for p in host.glob("/etc/sudoers.d/*")
                                if "." not in p.rsplit("/", 1)[-1] and not p.endswith("~"))]
     for path in paths:
@@ -95,9 +93,9 @@ def sudo_facts(host: Host) -> Dict[str, Any]:
     return {"defaults": defaults, "nopasswd": sorted(set(nopasswd)), "no_authenticate": sorted(set(no_authenticate))}
 
 
-def shell_facts(host: Host) -> Dict[str, Any]:
+def shell_facts(host: Host) -> dict[str, Any]:
     """`umask` and `tmout` that a login shell ends up with, as far as files tell."""
-    answer: Dict[str, Any] = {}
+    answer: dict[str, Any] = {}
     for path in ["/etc/profile", *host.glob("/etc/profile.d/*.sh")]:
         for line in (host.read(path) or "").splitlines():
             line = line.strip()
@@ -112,9 +110,9 @@ def shell_facts(host: Host) -> Dict[str, Any]:
     return answer
 
 
-def facts(host: Host, asked: Asked) -> Dict[str, Any]:
+def facts(host: Host, asked: Asked) -> dict[str, Any]:
     """`login_defs`, `pam`, `sudo`, `shell`, `useradd`."""
-    answer: Dict[str, Any] = {"pam": pam_facts(host), "shell": shell_facts(host)}
+    answer: dict[str, Any] = {"pam": pam_facts(host), "shell": shell_facts(host)}
     login_defs = host.read("/etc/login.defs")
     if login_defs is not None:
         answer["login_defs"] = pairs(login_defs)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Dict, List
+from typing import Any
 
 from .. import known
 from ..formats import pairs
 from ..host import Host
-
-if TYPE_CHECKING:
-    from .gather import Asked
+from .asked import Asked
 
 UNIT = re.compile(r"^[A-Za-z0-9@:_.\\-]{1,200}$")
 
 
-def installed(host: Host) -> Dict[str, str]:
+def installed(host: Host) -> dict[str, str]:
     """Installed packages and their versions, from dpkg's own file (a process less)."""
-    found: Dict[str, str] = {}
+    found: dict[str, str] = {}
     for block in (host.read("/var/lib/dpkg/status", 32 << 20) or "").split("\n\n"):
         name = version = status = ""
         for line in block.splitlines():
@@ -37,11 +35,11 @@ def unit_name(name: str) -> str:
     return name if re.search(r"\.(service|socket|timer|target|mount|path)$", name) else name + ".service"
 
 
-def unit_states(host: Host, names: List[str]) -> Dict[str, Dict[str, Any]]:
+def unit_states(host: Host, names: list[str]) -> dict[str, dict[str, Any]]:
     """For each unit: `exists`, `enabled`, `active`. One process for all of them."""
     units = [unit_name(name) for name in names if UNIT.match(name) and not name.startswith("-")]
     ran = host.must(["systemctl", "show", "--property=Id,Names,LoadState,ActiveState,UnitFileState", "--", *units], 60)
-    states: Dict[str, Dict[str, Any]] = {}
+    states: dict[str, dict[str, Any]] = {}
     for block in ran.out.split("\n\n"):
         fields = pairs(block, "=")
         state = fields.get("UnitFileState", "")
@@ -58,12 +56,12 @@ def unit_states(host: Host, names: List[str]) -> Dict[str, Dict[str, Any]]:
     return {name: states.get(unit_name(name), absent) for name in names}
 
 
-def facts(host: Host, asked: Asked) -> Dict[str, Any]:
+def facts(host: Host, asked: Asked) -> dict[str, Any]:
     """`packages` (true or false for each asked name, true for each installed one), `services`, `time_sync`."""
     versions = installed(host)
     packages = {name: name in versions for name in asked.names("packages", known.PACKAGES)}
-    packages.update({name: True for name in versions})
-    answer: Dict[str, Any] = {"packages": packages}
+    packages.update(dict.fromkeys(versions, True))
+    answer: dict[str, Any] = {"packages": packages}
     if not host.live:
         answer["unread"] = {"services": "No systemd runs here."}
         return answer

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List, Optional
+from typing import Any
 
 from ..host import GuestError, Host
-
-if TYPE_CHECKING:
-    from .gather import Asked
+from .asked import Asked
 
 SSHD = "/usr/sbin/sshd"
 
 
-def parse(text: str) -> Dict[str, str]:
+def parse(text: str) -> dict[str, str]:
     """``sshd -T``'s lines: lower-case keys; the values of a repeated key are joined by a space."""
-    answer: Dict[str, str] = {}
+    answer: dict[str, str] = {}
     for line in text.splitlines():
         key, _space, value = line.strip().partition(" ")
         if key:
@@ -22,9 +20,9 @@ def parse(text: str) -> Dict[str, str]:
     return answer
 
 
-def effective(host: Host, user: Optional[str] = None, config: Optional[str] = None) -> Dict[str, str]:
+def effective(host: Host, user: str | None = None, config: str | None = None) -> dict[str, str]:
     """What sshd would do, for connections of `user` if given. Raises GuestError with sshd's own words."""
-    argv: List[str] = [SSHD, "-T"]
+    argv: list[str] = [SSHD, "-T"]
     if user is not None:
         argv += ["-C", f"user={user},host=localhost,addr=127.0.0.1"]
     if config is not None:
@@ -35,12 +33,12 @@ def effective(host: Host, user: Optional[str] = None, config: Optional[str] = No
     return parse(ran.out)
 
 
-def facts(host: Host, asked: Asked) -> Dict[str, Any]:
+def facts(host: Host, asked: Asked) -> dict[str, Any]:
     """`sshd` and `sshd_management` (for the management user; ``Match`` blocks may differ for it)."""
     if not host.exists(SSHD):
         return {}
     general = effective(host)
-    answer: Dict[str, Any] = {"sshd": general, "sshd_management": general}
+    answer: dict[str, Any] = {"sshd": general, "sshd_management": general}
     text = host.read("/etc/ssh/sshd_config") or ""
     text += "".join(host.read(path) or "" for path in host.glob("/etc/ssh/sshd_config.d/*.conf"))
     if any(line.lower().lstrip().startswith("match ") for line in text.splitlines()):  # else both are the same

@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, Dict, List, Tuple
+from typing import Any
 
 from ..formats import pairs
 from ..host import Host
-
-if TYPE_CHECKING:
-    from .gather import Asked
+from .asked import Asked
 
 
-def newest(versions: List[str]) -> str:
+def newest(versions: list[str]) -> str:
     """The newest of kernel releases such as ``6.1.0-40-cloud-amd64``."""
-    def key(version: str) -> Tuple[Any, ...]:
+    def key(version: str) -> tuple[Any, ...]:
         return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"[.\-+~]", version))
 
     return max(versions, key=key)
 
 
-def facts(host: Host, asked: Asked) -> Dict[str, Any]:
+def facts(host: Host, asked: Asked) -> dict[str, Any]:
     """`os`, `kernel`, `hostname`, `boot_id`, `uptime` (s), `reboot_required`."""
-    answer: Dict[str, Any] = {"management_user": asked.management_user}
+    answer: dict[str, Any] = {"management_user": asked.management_user}
     release = host.read("/etc/os-release") or host.read("/usr/lib/os-release")
     if release is not None:
         named = {key: value.strip('"') for key, value in pairs(release, "=").items()}
         answer["os"] = {"id": named.get("ID", ""), "version": named.get("VERSION_ID", ""),
                         "name": named.get("PRETTY_NAME", ""),
                         "point": (host.read("/etc/debian_version") or "").strip()}
-    kernel: Dict[str, Any] = {"running": os.uname().release}
+    kernel: dict[str, Any] = {"running": os.uname().release}
     installed = [path[len("/boot/vmlinuz-"):] for path in host.glob("/boot/vmlinuz-*")]
     if installed:
         kernel["installed"] = sorted(installed)

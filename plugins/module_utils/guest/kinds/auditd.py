@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, List, Tuple
+from typing import Any
 
 from ..facts.audit import subjects
 from ..formats import document, pairs
@@ -28,9 +28,9 @@ def plan_auditd(wanted: Any, host: Host, context: Context) -> Part:
     if not isinstance(rules, list) or not all(isinstance(row, str) and row.isprintable() and row[:3] in ("-a ", "-w ")
                                               for row in rules):
         raise GuestError("auditd: rules are lines that begin with -a or -w. Nothing was changed.")
-    changes: List[Change] = []
-    steps: List[Step] = []
-    reload: List[Tuple[str, ...]] = []
+    changes: list[Change] = []
+    steps: list[Step] = []
+    reload: list[tuple[str, ...]] = []
     keys = compare("auditd", config, {**pairs(host.read(CONFIG) or "", "=")})
     if keys:
         changes += keys

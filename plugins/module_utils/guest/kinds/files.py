@@ -5,7 +5,7 @@ from __future__ import annotations
 import grp
 import pwd
 import stat
-from typing import Any, List, Optional
+from typing import Any
 
 from ..facts.files import group_name, owner_name
 from ..host import GuestError, Host
@@ -17,7 +17,7 @@ from .names import PATH, USER, name
 KEYS = {"mode", "owner", "group", "state"}
 
 
-def _mode(path: str, value: Any) -> Optional[int]:
+def _mode(path: str, value: Any) -> int | None:
     if value is None:
         return None
     if not isinstance(value, str) or not value.isdigit() or not 3 <= len(value) <= 4 or set(value) & set("89"):
@@ -26,14 +26,14 @@ def _mode(path: str, value: Any) -> Optional[int]:
     return int(value, 8)
 
 
-def _uid(user: Optional[str]) -> int:
+def _uid(user: str | None) -> int:
     try:
         return -1 if user is None else pwd.getpwnam(name("files", user, USER)).pw_uid
     except KeyError:
         raise GuestError(f"files: there is no user {user} in the guest. Nothing was changed.") from None
 
 
-def _gid(group: Optional[str]) -> int:
+def _gid(group: str | None) -> int:
     try:
         return -1 if group is None else grp.getgrnam(name("files", group, USER)).gr_gid
     except KeyError:
@@ -47,8 +47,8 @@ def plan_files(wanted: Any, host: Host, context: Context) -> Part:
     """
     if not isinstance(wanted, dict):
         raise GuestError("files must be a dict. Nothing was changed.")
-    changes: List[Change] = []
-    steps: List[Step] = []
+    changes: list[Change] = []
+    steps: list[Step] = []
     for path, asked in wanted.items():
         name("files", path, PATH)
         refuse_path(path, context.management_user)
@@ -85,8 +85,8 @@ def plan_banners(wanted: Any, host: Host, context: Context) -> Part:
     allowed = ("/etc/motd", "/etc/issue", "/etc/issue.net")
     if not isinstance(wanted, dict) or set(wanted) - set(allowed):
         raise GuestError(f"banners takes {', '.join(allowed)}. Nothing was changed.")
-    changes: List[Change] = []
-    steps: List[Step] = []
+    changes: list[Change] = []
+    steps: list[Step] = []
     for path, text in wanted.items():
         if not isinstance(text, str) or len(text) > 65536:
             raise GuestError(f"banners: the text of {path} must be text of at most 64 KiB. Nothing was changed.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List
+from typing import Any
 
 from ..facts.kernel import module_facts, read_sysctl, same, sysctl_path
 from ..formats import document, pairs
@@ -21,9 +21,9 @@ def plan_sysctl(wanted: Any, host: Host, context: Context) -> Part:
     asked = table("sysctl", wanted, SYSCTL)
     asked = {key: " ".join(value.split()) for key, value in asked.items()}
     written = pairs(host.read(SYSCTL_FILE) or "", "=")
-    changes: List[Change] = []
-    steps: List[Step] = []
-    known: Dict[str, str] = {}
+    changes: list[Change] = []
+    steps: list[Step] = []
+    known: dict[str, str] = {}
     for key, value in asked.items():
         running = read_sysctl(host, key)
         if running is None:
@@ -55,8 +55,8 @@ def plan_modules_disabled(wanted: Any, host: Host, context: Context) -> Part:
     state = module_facts(host, names)
     text = host.read(MODPROBE_FILE) or ""
     listed = {same(line.split()[1]): line.split()[1] for line in text.splitlines() if line.startswith("install ")}
-    changes: List[Change] = []
-    steps: List[Step] = []
+    changes: list[Change] = []
+    steps: list[Step] = []
     for module in names:
         if not state[module]["disabled"]:
             changes.append(Change("modules_disabled", module, "can be loaded", "disabled"))

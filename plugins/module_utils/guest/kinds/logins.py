@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, List
+from typing import Any
 
 from ..facts.access import limits
 from ..facts.logins import shell_facts, sudo_facts
@@ -58,8 +58,8 @@ def plan_shell(wanted: Any, host: Host, context: Context) -> Part:
     changes = compare("shell", asked, {**now})
     if not changes:
         return Part("shell")
-    merged = {**{key: value for key, value in now.items()}, **asked}
-    lines: List[str] = []
+    merged = {**dict(now.items()), **asked}
+    lines: list[str] = []
     if "umask" in merged:
         lines.append(f"umask {merged['umask']}")
     if "tmout" in merged:  # read-only already where another file set it so: then the assignment would only complain
@@ -87,7 +87,7 @@ def plan_sudo(wanted: Any, host: Host, context: Context) -> Part:
              for key, value in table("sudo", wanted, r"[a-z][a-z_]{1,40}").items()}
     refuse_sudo(list(asked))
     now = sudo_facts(host)["defaults"]
-    changes: List[Change] = [c for c in compare("sudo", asked, {**now})]
+    changes: list[Change] = list(compare("sudo", asked, {**now}))
     if not changes:
         return Part("sudo")
     text = host.read(SUDO_FILE) or ""

@@ -34,14 +34,14 @@ def line(kind: str, key: str, value: Any) -> str:
     raise GuestError(f"{kind}: the value of {key} must be one line of text, not {value!r}. Nothing was changed.")
 
 
-def table(kind: str, wanted: Any, pattern: str = KEYWORD) -> "dict[str, str]":
+def table(kind: str, wanted: Any, pattern: str = KEYWORD) -> dict[str, str]:
     """A dict of names and one-line values."""
     if not isinstance(wanted, dict):
         raise GuestError(f"{kind} must be a dict. Nothing was changed.")
     return {name(kind, key, pattern): line(kind, key, value) for key, value in wanted.items()}
 
 
-def listing(kind: str, wanted: Any, pattern: str) -> "list[str]":
+def listing(kind: str, wanted: Any, pattern: str) -> list[str]:
     """A list of names, each once, in order."""
     if not isinstance(wanted, list):
         raise GuestError(f"{kind} must be a list. Nothing was changed.")

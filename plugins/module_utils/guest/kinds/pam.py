@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 from ..facts.logins import pam_facts, pwquality_settings, stack
 from ..formats import document, pairs
@@ -22,7 +22,7 @@ FAILLOCK_KEYS = {"deny", "unlock_time", "fail_interval"}
 HISTORY_KEYS = {"remember", "enforce_for_root"}
 
 
-def _numbers(kind: str, wanted: Any, keys: "set[str]") -> Dict[str, str]:
+def _numbers(kind: str, wanted: Any, keys: set[str]) -> dict[str, str]:
     asked = table(kind, wanted)
     if set(asked) - keys:
         raise GuestError(f"{kind} takes {', '.join(sorted(keys))}. Nothing was changed.")
@@ -36,10 +36,10 @@ def _numbers(kind: str, wanted: Any, keys: "set[str]") -> Dict[str, str]:
 class Enable(Step):
     """Put profiles into the stacks, and see that they are there: pam-auth-update is silent when it refuses."""
 
-    profiles: Tuple[str, ...]
-    modules: Tuple[Tuple[str, str], ...]  # stack and module that must be in it afterwards
+    profiles: tuple[str, ...]
+    modules: tuple[tuple[str, str], ...]  # stack and module that must be in it afterwards
 
-    def touches(self) -> List[str]:
+    def touches(self) -> list[str]:
         return list(STACKS)
 
     def run(self, host: Host) -> None:
@@ -54,7 +54,7 @@ class Enable(Step):
 class Regenerate(Step):
     """Write the stacks anew from the profiles."""
 
-    def touches(self) -> List[str]:
+    def touches(self) -> list[str]:
         return list(STACKS)
 
     def run(self, host: Host) -> None:
@@ -91,14 +91,14 @@ def plan_pwquality(wanted: Any, host: Host, context: Context) -> Part:
         return Part("pwquality")
     main = pairs(host.read("/etc/security/pwquality.conf") or "", "=")
     merged = {**pairs(host.read(QUALITY_FILE) or "", "="), **asked}
-    steps: List[Step] = [WriteFile(QUALITY_FILE, document(f"{k} = {v}" for k, v in sorted(merged.items())))]
+    steps: list[Step] = [WriteFile(QUALITY_FILE, document(f"{k} = {v}" for k, v in sorted(merged.items())))]
     contrary = tuple((key, value) for key, value in asked.items() if key in main and main[key] != value)
     if contrary:
         steps.append(EditFile("/etc/security/pwquality.conf", contrary, " = "))
     return Part("pwquality", changes, tuple(steps), gated=True)
 
 
-def faillock_profiles(user: str) -> Tuple[Tuple[str, str], ...]:
+def faillock_profiles(user: str) -> tuple[tuple[str, str], ...]:
     """Names and texts of the two profiles. The management user is stepped over: bots must not lock it out."""
     skip = f"\t[success=1 default=ignore]\tpam_succeed_if.so quiet user = {user}\n"
     first = ("Name: Muster: refuse accounts that failed too often\nDefault: no\nPriority: 1024\n"
@@ -115,7 +115,7 @@ def plan_faillock(wanted: Any, host: Host, context: Context) -> Part:
     user = name("faillock", context.management_user, USER)
     facts = pam_facts(host)["faillock"]
     changes = list(compare("faillock", asked, facts))
-    steps: List[Step] = []
+    steps: list[Step] = []
     if changes:
         steps.append(EditFile("/etc/security/faillock.conf", tuple(asked.items()), " = "))
     profiles = faillock_profiles(user)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, List, Tuple
+from typing import Any
 
 from ..facts.access import apt_settings
 from ..facts.software import installed, unit_name, unit_states
@@ -23,7 +23,7 @@ APT_FILE = "/etc/apt/apt.conf.d/99muster"
 class Install(Step):
     """Install packages; the package lists are fetched when apt does not know a package."""
 
-    names: Tuple[str, ...]
+    names: tuple[str, ...]
 
     def run(self, host: Host) -> None:
         argv = [*APT, "install", "--", *self.names]
@@ -85,7 +85,7 @@ def plan_services_enabled(wanted: Any, host: Host, context: Context) -> Part:
     if not missing:
         return Part("services_enabled")
     units = tuple(unit_name(name) for name in missing)
-    steps: List[Step] = []
+    steps: list[Step] = []
     masked = tuple(unit_name(name) for name in missing if states[name]["masked"])
     if masked:
         steps.append(Run(("systemctl", "unmask", "--", *masked)))

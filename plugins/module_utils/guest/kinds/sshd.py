@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Dict, List
+from typing import Any
 
 from ..facts.sshd import SSHD, effective
 from ..formats import document
@@ -20,7 +20,7 @@ INCLUDE = "Include /etc/ssh/sshd_config.d/*.conf"
 PROSPECT = "/run/muster-sshd-prospect.conf"
 
 
-def options(text: str) -> Dict[str, str]:
+def options(text: str) -> dict[str, str]:
     """Options of our drop-in: lower-case name to value."""
     lines = (line.split(None, 1) for line in text.splitlines() if line.strip() and not line.startswith("#"))
     return {words[0].lower(): words[1].strip() if len(words) > 1 else "" for words in lines}
@@ -60,7 +60,7 @@ def plan(wanted: Any, host: Host, context: Context) -> Part:
         refuse_sshd(effective(host, context.management_user, PROSPECT), now, context.management_user, host)
     finally:
         os.unlink(host.path(PROSPECT))
-    steps: List[Step] = [WriteFile(DROP_IN, document(lines), 0o600)]
+    steps: list[Step] = [WriteFile(DROP_IN, document(lines), 0o600)]
     if include:
         steps.append(WriteFile(MAIN, INCLUDE + "\n" + main, 0o600))
     return Part("sshd", changes, tuple(steps), gated=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List
+from typing import Any
 
 from ..facts.logins import stack
 from ..host import GuestError, Host
@@ -38,7 +38,7 @@ def plan(wanted: Any, host: Host, context: Context) -> Part:
     made = any(row.split(":")[0] == group for row in (host.read("/etc/group") or "").splitlines())
     if made and any("use_uid" in line and f"group={group}" in line for line in now):
         return Part("su")
-    steps: List[Step] = [] if made else [Run(("groupadd", "--system", group))]
+    steps: list[Step] = [] if made else [Run(("groupadd", "--system", group))]
     steps.append(WriteFile(FILE, restrict(text, group)))
     return Part("su", (Change("su", "group", "everybody" if not now else "another group", group),), tuple(steps),
                 gated=True)

@@ -1,9 +1,10 @@
 """`journald`, `coredump`: drop-ins of systemd's daemons. `mounts`: options of file systems."""
+# ruff: noqa: S108 - the paths are mount points, nothing is written there
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, List, Tuple
+from typing import Any
 
 from ..facts.access import systemd_settings
 from ..facts.kernel import mount_facts
@@ -48,7 +49,7 @@ class Mount(Step):
     """Mount a path anew with options, or mount it where it is not mounted; what fstab says is used."""
 
     path: str
-    options: Tuple[str, ...]
+    options: tuple[str, ...]
 
     def run(self, host: Host) -> None:
         if mount_facts(host, [self.path])[self.path]["mounted"]:
@@ -62,8 +63,8 @@ def plan_mounts(wanted: Any, host: Host, context: Context) -> Part:
     if not isinstance(wanted, dict):
         raise GuestError("mounts must be a dict. Nothing was changed.")
     fstab = (host.read("/etc/fstab") or "").splitlines()
-    changes: List[Change] = []
-    steps: List[Step] = []
+    changes: list[Change] = []
+    steps: list[Step] = []
     state = mount_facts(host, wanted)
     for path, value in wanted.items():
         name("mounts", path, PATH)
