@@ -1,7 +1,8 @@
 """``python3 -m tools.image.build``: make the guest image ready, print its path.
 
 Built from Debian packages and cached by a hash of its inputs, or taken from ``MUSTER_IMAGE`` (path or URL) with
-``MUSTER_IMAGE_SHA256``. Exit code 0: the last line of standard output is the image's path; 2: one sentence says why not.
+``MUSTER_IMAGE_SHA256``. Exit code 0: the last line of standard output is the image's path; 2: one sentence says why
+not.
 """
 
 from __future__ import annotations
@@ -15,18 +16,19 @@ import tempfile
 from pathlib import Path
 from types import FrameType
 
-from tools.image import cache, disk, outside, rootfs, sources
+from tools.image import cache, disk, guest, outside, rootfs, sources
 from tools.image.errors import ImageError
 from tools.image.progress import Progress
 
 SPACE = 4 << 30  # bytes that a build needs for a moment
 HERE = Path(__file__).parent
+RECIPE = ("rootfs.py", "guest.py", "disk.py")
 
 
 def inputs_hash() -> str:
-    """A hash of all that decides how the image comes out: these files, the package sources, the proxy."""
+    """A hash of all that decides how the image comes out: our recipe and files, the package sources, the proxy."""
     digest = hashlib.sha256()
-    for path in sorted(p for p in HERE.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
+    for path in [*(HERE / name for name in RECIPE), *sorted(p for p in guest.FILES.rglob("*") if p.is_file())]:
         digest.update(f"{path.relative_to(HERE)}\0".encode() + path.read_bytes() + b"\0")
     for source in sources.debian_sources():
         digest.update(source.line().encode())

@@ -1,0 +1,71 @@
+# Every target prepares what it needs. What was prepared is remembered by files under build/stamps.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The real interpreter, not a shim: ansible-test and interpreter discovery need it.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  "$$p" -c 'import os, sys; sys.version_info >= (3, 11) or sys.exit(1); print(os.path.realpath(sys.executable))' \
+  2>/dev/null && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := build/stamps
+COLLECTION := build/collections/ansible_collections/muster/fleet
+COMMAND_PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/sbin
+export PATH := $(COMMAND_PATH)
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help install image libvirt demo demo-clean test unit contract e2e lint bench
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMPS)/venv $(COLLECTION) ## Debian packages, .venv, the collection under build/collections
+
+image: $(STAMPS)/packages ## Build the guest image, or verify the cached one, and print its path
+	@$(PYTHON) -m tools.image.build
+
+libvirt: $(STAMPS)/packages
+	@$(PYTHON) -m tools.libvirt_daemon start
+
+demo: install image libvirt ## The main job on real virtual machines on this machine
+	@$(BIN)/python tools/demo.py
+
+demo-clean: install ## Remove all that the demo made and show that nothing is left
+	@$(BIN)/python tools/demo.py --clean
+	@$(PYTHON) -m tools.libvirt_daemon stop
+
+test: unit contract e2e ## Unit, contract and end-to-end tests, in this order
+
+unit: install
+	$(PYTEST) tests/unit
+
+contract: install image libvirt
+	$(PYTEST) tests/contract
+
+e2e: install image libvirt
+	$(PYTEST) tests/e2e
+
+lint: install ## ruff, mypy, import-linter, ansible-lint, ansible-test sanity, changelog
+	@$(BIN)/python -m tools.lint
+
+bench: install image libvirt ## Benchmarks
+	$(PYTEST) tests/benchmarks
+
+$(STAMPS)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; install it (Debian: apt-get install python3)." >&2; exit 2; }
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/packages: tools/prepare.py | $(STAMPS)/python
+	@$(PYTHON) tools/prepare.py
+	@touch $@
+
+$(STAMPS)/venv: pyproject.toml $(STAMPS)/packages
+	@echo "Preparing $(VENV): Muster and what it needs, from the Python package index"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[libvirt,test,lint]'
+	@touch $@
+
+$(COLLECTION):
+	@mkdir -p $(dir $@)
+	@ln -sfn "$(CURDIR)" $@
