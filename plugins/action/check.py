@@ -11,10 +11,9 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.muster.fleet.plugins.module_utils.policy import Report, check, load_rules
 from ansible_collections.muster.fleet.plugins.module_utils.policy.documents import DocumentError
-from ansible_collections.muster.fleet.plugins.module_utils.policy.fixes import FixConflict, settings
+from ansible_collections.muster.fleet.plugins.module_utils.policy.fixes import FixConflictError, settings
 from ansible_collections.muster.fleet.plugins.module_utils.policy.packfile import PackError
 from ansible_collections.muster.fleet.plugins.module_utils.policy.rule import SEVERITIES, STAGES
 from ansible_collections.muster.fleet.plugins.module_utils.policy.summary import table, write_report
@@ -59,7 +58,7 @@ class ActionModule(ActionBase):
                     str(document.get("name", "")): settings(rules, document, waivers, now=now)
                     for document in args["documents"]
                 }
-        except (PackError, WaiverError, FixConflict, DocumentError) as error:
+        except (PackError, WaiverError, FixConflictError, DocumentError) as error:
             raise AnsibleActionFail(str(error)) from None
         if args["report"]:
             result.update(self._write(base / args["report"], args, result["compliance"], now))
@@ -67,7 +66,8 @@ class ActionModule(ActionBase):
             result.update(_gate(report, args["fail_on"]))
         return result
 
-    def _write(self, folder: Path, args: Mapping[str, Any], compliance: dict[str, Any], now: datetime) -> dict[str, Any]:
+    def _write(self, folder: Path, args: Mapping[str, Any], compliance: dict[str, Any],
+               now: datetime) -> dict[str, Any]:
         """Write the run report, unless in check mode; returns its paths and its table."""
         data = {
             "fleet": "fleet",

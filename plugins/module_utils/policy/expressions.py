@@ -22,7 +22,8 @@ MAX_NODES = 400
 MAX_BRACKETS = 24
 
 # What comes after the first part of these is read from that part, not from the top of the document.
-_CHAINS = ("projection", "filter_projection", "value_projection", "flatten", "subexpression", "index_expression", "pipe")
+_CHAINS = ("projection", "filter_projection", "value_projection", "flatten", "subexpression", "index_expression",
+           "pipe")
 
 
 class ExpressionError(ValueError):
@@ -106,7 +107,7 @@ def _nodes(tree: Node) -> Iterator[Node]:
         node, depth = waiting.pop()
         count += 1
         if depth > MAX_DEPTH or count > MAX_NODES:
-            raise ExpressionError(f"has more than {MAX_NODES} parts or is nested deeper than {MAX_DEPTH}; split the rule")
+            raise ExpressionError(f"has more than {MAX_NODES} parts or nests deeper than {MAX_DEPTH}; split the rule")
         yield node
         if node["type"] != "slice":
             waiting.extend((child, depth + 1) for child in node.get("children", ()))

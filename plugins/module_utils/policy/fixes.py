@@ -12,7 +12,7 @@ from .rule import Rule
 from .waivers import Waiver
 
 
-class FixConflict(ValueError):
+class FixConflictError(ValueError):
     """Two rules ask for different values of one setting. Its text is a sentence."""
 
 
@@ -22,7 +22,7 @@ def settings(rules: Iterable[Rule], document: Mapping[str, Any], waivers: Iterab
 
     A rule that the guest satisfies already is included, so that the settings are the whole desired state and a second
     run changes nothing. Left out are rules that are waived for the VM, that do not apply to it, and of which nobody
-    can tell whether they apply. Raises FixConflict, and DocumentError for a document that cannot be judged.
+    can tell whether they apply. Raises FixConflictError, and DocumentError for a document that cannot be judged.
     """
     now = now or datetime.now(UTC)
     today = today or now.date()
@@ -64,5 +64,5 @@ def _merge(into: dict[str, Any], fix: Mapping[str, Any], rule: str, path: tuple[
         elif isinstance(there, list) and isinstance(value, list):
             there.extend(item for item in value if item not in there)
         elif there != value or isinstance(there, bool) is not isinstance(value, bool):
-            raise FixConflict(f"The rules {owners[here]} and {rule} ask for different values of {'.'.join(here)}: "
+            raise FixConflictError(f"The rules {owners[here]} and {rule} ask for different values of {'.'.join(here)}: "
                               f"{there!r} and {value!r}. Nothing was changed; waive one of them or drop its pack.")

@@ -7,6 +7,7 @@ the data is a template or a script, and the page's own policy allows the one scr
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -21,11 +22,25 @@ _TEMPLATE = Path(__file__).parent / "template"
 
 def render(data: Mapping[str, Any]) -> str:
     """The page for the run report `data` (see docs/report.schema.json). Sections without data are left out."""
+    from markupsafe import Markup
+
+    style, script = ((_TEMPLATE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    page: str = _page().render(
+        report=view(data),
+        style=Markup(style),  # noqa: S704 our own file, and the page's policy names its hash
+        script=Markup(script),  # noqa: S704
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+    )
+    return page
+
+
+@functools.cache
+def _page() -> Any:
+    """The compiled template."""
     import jinja2  # on the controller only; Ansible itself needs it
     from markupsafe import Markup
 
-    style, script, page = ((_TEMPLATE / name).read_text(encoding="utf-8")
-                           for name in ("report.css", "report.js", "report.html.j2"))
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -34,13 +49,7 @@ def render(data: Mapping[str, Any]) -> str:
         finalize=lambda value: value if isinstance(value, (Markup, int, float)) else printable(value),
     )
     environment.filters.update(size=human_size, duration=human_duration, time=human_time, setting=_setting)
-    return environment.from_string(page).render(
-        report=view(data),
-        style=Markup(style),  # our own file, and the policy below names its hash
-        script=Markup(script),
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-    )
+    return environment.from_string((_TEMPLATE / "report.html.j2").read_text(encoding="utf-8"))
 
 
 def _hash(text: str) -> str:

@@ -208,7 +208,7 @@ class Interpreter:
         elif isinstance(left, list):
             if len(left) != len(right):
                 return False
-            pairs = list(zip(left, right))
+            pairs = list(zip(left, right, strict=True))
         else:
             return left == right
         verdicts = [self._same(*pair) for pair in pairs]

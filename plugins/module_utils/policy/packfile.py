@@ -22,8 +22,8 @@ _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
 _SHIPPED = re.compile(r"muster/([a-z0-9][a-z0-9-]{0,62})")
 _FRAMEWORK = re.compile(r"[a-z0-9][a-z0-9_]{0,62}")
 _PACK_KEYS: dict[str, type] = {"pack": str, "version": str, "title": str, "rules": list}
-_RULE_KEYS: dict[str, type] = {"id": str, "title": str, "severity": str, "stages": list, "when": str, "expect": str, "why": str,
-              "fix": dict, "controls": dict, "tests": dict}
+_RULE_KEYS: dict[str, type] = {"id": str, "title": str, "severity": str, "stages": list, "when": str, "expect": str,
+                               "why": str, "fix": dict, "controls": dict, "tests": dict}
 _OPTIONAL = {"when", "fix", "controls"}
 _WORDS: dict[type, str] = {str: "a text", list: "a list", dict: "a mapping"}
 

@@ -5,8 +5,9 @@ for hours. Patterns are therefore matched here by following all ways at once (Th
 proportional to pattern times text, whatever both are.
 
 The dialect is the common part of all regular expressions: characters, ``.``, ``[a-z]``, ``[^a-z]``, ``\\d \\w \\s`` and
-their opposites, ``^``, ``$`` (the very end, never before a last line break), groups, ``|``, ``* + ? {m} {m,} {m,n}``. Letters, digits and blanks of the classes are
-ASCII. There are no back references, no look-around and no flags.
+their opposites, ``^``, ``$`` (the very end, never before a last line break), groups, ``|`` and
+``* + ? {m} {m,} {m,n}``. Letters, digits and blanks of the classes are ASCII. There are no back references, no
+look-around and no flags.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ class _Reader:
             text += self.take()
         self.at += 1
         first, comma, second = text.partition(",")
-        if not (first.isascii() and first.isdigit() and (not second or second.isascii() and second.isdigit())):
+        if not (first.isascii() and first.isdigit() and (not second or (second.isascii() and second.isdigit()))):
             raise self.fail("a repetition that is not {m}, {m,} or {m,n}")
         if len(first) > 3 or len(second) > 3:
             raise self.fail(f"a repetition of more than {MAX_REPEAT}")

@@ -12,11 +12,11 @@ _HIDDEN = frozenset("\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u206
 def printable(value: Any) -> str:
     """`value` as text in which nothing acts: control characters, direction marks and halves of characters become
     U+FFFD, so that a guest's host name can neither paint over a terminal nor turn a line around."""
-    return "".join(
-        "\ufffd" if character in _HIDDEN or unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t"
-        else character
-        for character in str(value)
-    )
+    return "".join("\ufffd" if _acts(character) else character for character in str(value))
+
+
+def _acts(character: str) -> bool:
+    return character in _HIDDEN or (unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t")
 
 
 def human_size(size: float) -> str:

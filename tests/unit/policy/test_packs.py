@@ -77,8 +77,9 @@ def test_a_broken_pack_is_one_sentence_with_file_rule_and_fix(tmp_path: Path, te
     with pytest.raises(PackError) as caught:
         load_rules(["ours.yml"], base=tmp_path)
     message = str(caught.value)
-    assert "ours.yml" in message and message.endswith(".") and "\n" not in message
-    for part in parts:
+    assert message.endswith(".")
+    assert "\n" not in message
+    for part in ("ours.yml", *parts):
         assert part in message
 
 

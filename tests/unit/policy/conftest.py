@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 from muster.policy import check, load_rules
 from muster.policy.selftest import NOW
 from muster.policy.waivers import parse_waivers
@@ -26,8 +28,13 @@ WAIVERS = [{"rule": "production-web-spread", "vms": ["web*"], "reason": "The lab
             "until": "2026-03-31"}]
 
 
-def run_report() -> dict[str, Any]:
-    """A fresh report that its caller may change."""
+@pytest.fixture(scope="session")
+def make_report() -> Callable[[], dict[str, Any]]:
+    """Makes a fresh run report, which its caller may change."""
+    return _run_report
+
+
+def _run_report() -> dict[str, Any]:
     compliance = check([WEB, DB], load_rules(["muster/baseline"]), "live", parse_waivers(WAIVERS), now=NOW).compliance()
     return {
         "fleet": "acme", "generated": "2026-01-15T12:00:00Z", "seconds": 412.7,
@@ -50,7 +57,7 @@ def run_report() -> dict[str, Any]:
             {"vm": "web", "restore_point": "rp-20260115-web", "outcome": "passed", "rto_seconds": 94.2,
              "rpo_seconds": 61, "rto_target": 900, "rpo_target": 86400, "checks": [
                  {"name": "boot", "outcome": "passed", "detail": "The guest answered after 41 s."},
-                 {"name": "http 80 /", "outcome": "passed", "detail": "Status 200; the body contains 'Welcome to nginx'."},
+                 {"name": "http 80 /", "outcome": "passed", "detail": "Status 200; the body contains 'nginx'."},
                  {"name": "isolation", "outcome": "passed", "detail": "The twin reached nothing."}]},
             {"vm": "db", "restore_point": "rp-20260115-db", "outcome": "failed", "rto_seconds": 1210,
              "rpo_seconds": None, "rto_target": 900, "rpo_target": 86400, "checks": [
