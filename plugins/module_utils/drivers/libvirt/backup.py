@@ -7,7 +7,6 @@ and deleted.
 from __future__ import annotations
 
 import contextlib
-import subprocess
 import tempfile
 import time
 import uuid as uuids
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...model.vm import VM, Mark
+from .. import qcow2
 from ..driver import Backup, BackupDisk, Failed, Progress
 from . import build
 from .connection import libvirt, told
@@ -56,6 +56,8 @@ def take(driver: LibvirtDriver, domain: Any, directory: Path, restore_point: str
     finally:
         for _disk, volume, _size in made:
             driver.volumes.delete(volume, name)
+    if checkpoint:  # libvirt writes the live disk's path into an incremental's header; nobody may ever follow it
+        parts = [qcow2.orphaned(part, driver.site, name) for part in parts]
     _prune(driver.site, domain, restore_point)
     return Backup("incremental" if checkpoint else "full", created, tuple(parts), consistency, why)
 
@@ -209,17 +211,3 @@ def clone(driver: LibvirtDriver, vm: VM, desired: VM, mark: Mark, progress: Prog
 def _where(vm: VM, disk: str) -> tuple[str, str]:
     place = vm.state["disks"][disk]
     return place["target"], place["path"]
-
-
-def flatten(chain: list[Path], target: Path) -> None:
-    """One image of a chain of backups, oldest first. Formats and files are named one by one: no header is believed.
-
-    Raises subprocess.CalledProcessError with qemu-img's words.
-    """
-    options = []
-    for depth, path in enumerate(reversed(chain)):
-        prefix = "backing." * depth
-        options += [f"{prefix}driver=qcow2", f"{prefix}file.driver=file",
-                    f"{prefix}file.filename={str(path).replace(',', ',,')}"]
-    subprocess.run(["qemu-img", "convert", "--image-opts", ",".join(options), "-O", "qcow2", str(target)], check=True,
-                   capture_output=True, timeout=3600)

@@ -8,9 +8,7 @@ away. Taking down goes the other way round: unmark, delete the disks, undefine l
 from __future__ import annotations
 
 import contextlib
-import io
 import json
-import subprocess
 import tempfile
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
@@ -20,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...model.units import format_size
 from ...model.vm import VM, Mark
-from ..driver import Conflict, Progress, Unsupported
+from .. import qcow2
+from ..driver import Progress, Unsupported
 from . import domain as xml, mark as marks, seed as seeds
 from .connection import libvirt, told
 
@@ -65,11 +64,11 @@ def make(driver: LibvirtDriver, desired: VM, uuid: str, mark: Mark, contents: Ma
          isolation: xml.Isolation | None, progress: Progress) -> VM:
     """Define the VM, make its disks (from `contents` where given, else empty), and mark it as built; powered off."""
     name, volumes = desired.name, driver.volumes
-    written = marks.Written(mark, mark_fields(desired), built=False, seed=seed)
+    written = marks.Written(mark, mark_fields(desired), built=False, ready=not contents, seed=seed)
     sources = []
     for disk in desired["disks"] or ():
         if disk.get("name") in contents:
-            check_image(contents[disk["name"]], driver.site, name)
+            qcow2.check_image(contents[disk["name"]], driver.site, name)
         pool = volumes.pool(driver.pool_of(disk))
         sources.append(xml.DiskSource(disk["name"], _path(pool, volume_name(name, uuid, disk["name"])), disk))
     iso = f"{name}.seed.{uuid[:8]}.iso"
@@ -81,12 +80,12 @@ def make(driver: LibvirtDriver, desired: VM, uuid: str, mark: Mark, contents: Ma
     try:
         for disk, source in zip(desired["disks"] or (), sources, strict=True):
             content = contents.get(disk["name"])
-            size = max(disk["size"], virtual_size(content) if content else 0)
+            size = max(disk["size"], qcow2.virtual_size(content) if content else 0)
             progress(f"{name}: making the disk '{disk['name']}' of {format_size(size)}")
             volume = volumes.create(driver.pool_of(disk), source.path.rpartition("/")[2], size, name)
             if content:
                 volumes.upload(volume, content, name, progress)
-                if disk["size"] > virtual_size(content):
+                if disk["size"] > qcow2.virtual_size(content):
                     with told(driver.site, name, f"grow the disk '{disk['name']}'"):
                         volume.resize(disk["size"])
         if with_seed:
@@ -171,38 +170,3 @@ def grow_stopped(driver: LibvirtDriver, domain: Any, disk: str, size: int) -> No
                           site=driver.site, vm=domain.name(), todo="Start the VM, then run again")
     with told(driver.site, domain.name(), f"grow the disk '{disk}'"):
         volume.resize(size)
-
-
-def check_image(path: Path, site: str, vm: str) -> None:
-    """Refuse a file that is not a qcow2 image standing alone: a backing or data file reads any file of the host."""
-    info = _info(path)
-    if info is None:
-        raise Conflict(f"{path} is not a complete qcow2 image; nothing was made", site=site, vm=vm,
-                       todo="Build or fetch the image again (make image)")
-    for key, what in (("backing-filename", "backing file"), ("full-backing-filename", "backing file")):
-        if info.get(key):
-            raise Conflict(f"{path} has the {what} '{info[key]!s:.80}' and was refused: an image must stand alone",
-                           site=site, vm=vm, todo="Flatten it with qemu-img convert on a machine that trusts it")
-    data = ((info.get("format-specific") or {}).get("data") or {})
-    if data.get("data-file"):
-        raise Conflict(f"{path} has the data file '{data['data-file']!s:.80}' and was refused: an image must stand "
-                       "alone", site=site, vm=vm, todo="Flatten it with qemu-img convert on a machine that trusts it")
-    if int(info.get("virtual-size") or 0) > 64 << 40:
-        raise Conflict(f"{path} claims a size of {format_size(int(info['virtual-size']))} and was refused", site=site,
-                       vm=vm, todo="Use an image of at most 64 TiB")
-
-
-def _info(path: Path) -> dict[str, Any] | None:
-    """What qemu-img says of a qcow2 file; None where it is none. The format is named, and no chain is followed."""
-    try:
-        result = subprocess.run(["qemu-img", "info", "--output=json", "-f", "qcow2", str(path)], capture_output=True,
-                                timeout=60, check=False)
-        data = json.load(io.BytesIO(result.stdout)) if result.returncode == 0 else None
-    except (OSError, ValueError, subprocess.TimeoutExpired):
-        return None
-    return data if isinstance(data, dict) else None
-
-
-def virtual_size(path: Path) -> int:
-    """Virtual size in bytes of a qcow2 file that `check_image` let through."""
-    return int((_info(path) or {}).get("virtual-size") or 0)

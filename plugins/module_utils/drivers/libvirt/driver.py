@@ -266,6 +266,10 @@ class LibvirtDriver(Driver):
             return state in ("running", "degraded")
 
         guest.wait_for_boot(self.connection, domain, self.site, ready, progress, stall, timeout)
+        with told(self.site, vm.name, "write the ownership mark"):
+            written = marks.read(ET.fromstring(domain.XMLDesc(0)))
+            if written is not None and not written.ready:
+                build.write_mark(domain, replace(written, ready=True))
         return self.reread(domain)
 
     def endpoint(self, vm: VM, port: int) -> tuple[str, int]:

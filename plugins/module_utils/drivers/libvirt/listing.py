@@ -61,7 +61,7 @@ def one(domain: Any, site: str, stats: Mapping[str, Any] | None = None) -> VM:
     state["disks"] = {disk["name"]: {"target": disk.pop("target"), "path": disk.pop("path")} for disk in spec["disks"]}
     if written is not None:
         spec.update({key: value for key, value in written.fields.items() if key in _MARK_ONLY and value is not None})
-        state["seed"] = written.seed
+        state["seed"], state["ready"] = written.seed, written.ready
         _marked_disks(spec, written)
     _network(domain, site, root, spec, state, power, written)
     return VM(domain.name(), site, spec, domain.UUIDString(), written.mark if written else None, state)

@@ -27,6 +27,7 @@ class Written:
     mark: Mark
     fields: Mapping[str, Any] = field(default_factory=dict)
     built: bool = True
+    ready: bool = True  # whether the guest was ever seen ready; False is where an interrupted run carries on
     seed: str = ""  # the identity that the guest was first booted with; a restored twin must show the same
 
 
@@ -35,7 +36,7 @@ def element(written: Written) -> ET.Element:
     root = ET.Element(TAG)
     root.text = json.dumps({
         "fleet": written.mark.fleet, "vm": written.mark.vm, "operation": written.mark.operation,
-        "built": written.built, "seed": written.seed, "fields": dict(written.fields),
+        "built": written.built, "ready": written.ready, "seed": written.seed, "fields": dict(written.fields),
     }, sort_keys=True)
     return root
 
@@ -51,6 +52,7 @@ def read(domain: ET.Element) -> Written | None:
         fields = data.get("fields") or {}
         if not isinstance(fields, dict):
             return None
-        return Written(mark, fields, data.get("built") is True, str(data.get("seed", "")))
+        return Written(mark, fields, data.get("built") is True, data.get("ready") is not False,
+                       str(data.get("seed", "")))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

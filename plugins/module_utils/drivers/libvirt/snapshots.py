@@ -88,9 +88,7 @@ def revert(domain: Any, site: str, snapshot: Snapshot, progress: Progress) -> No
                 domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
             try:
                 for checkpoint in checkpoints:
-                    checkpoint.delete(libvirt.VIR_DOMAIN_CHECKPOINT_DELETE_CHILDREN if checkpoint.numChildren(0) else 0)
-                    if not domain.listAllCheckpoints(0):
-                        break
+                    checkpoint.delete(0)
             finally:
                 if paused:
                     domain.destroy()

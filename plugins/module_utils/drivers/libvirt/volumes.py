@@ -18,6 +18,7 @@ from ..driver import Conflict, Failed, Progress
 from .connection import code_is, libvirt, told
 
 _CHUNK = 1 << 20
+_STEP = 64 << 20
 
 
 class Volumes:
@@ -98,14 +99,15 @@ class Volumes:
             stream = self.connection.newStream()
             try:
                 volume.upload(stream, 0, size)
-                done = 0
+                done = told_at = 0
                 while chunk := file.read(_CHUNK):
                     while chunk:
                         sent = stream.send(chunk)
                         chunk = chunk[sent:]
                         done += sent
-                    if done % (64 * _CHUNK) < _CHUNK:
-                        progress(f"uploading {source.name}: {done >> 20} of {size >> 20} MiB")
+                    if done >= told_at + _STEP:
+                        told_at = done
+                        progress(f"{vm}: uploading {source.name}, {done >> 20} of {size >> 20} MiB")
                 stream.finish()
             except BaseException:
                 with contextlib.suppress(libvirt.libvirtError):
@@ -115,7 +117,7 @@ class Volumes:
 
     def download(self, volume: Any, target: Path, vm: str, progress: Progress) -> tuple[str, int]:
         """Bring `volume` home into `target`, fsynced. Returns (SHA-256, bytes) of what was received."""
-        digest, total = hashlib.sha256(), 0
+        digest, total, told_at = hashlib.sha256(), 0, 0
         with told(self.site, vm, f"download the volume '{volume.name()}'"), target.open("wb") as file:
             stream = self.connection.newStream()
             try:
@@ -124,8 +126,9 @@ class Volumes:
                     file.write(chunk)
                     digest.update(chunk)
                     total += len(chunk)
-                    if total % (64 * _CHUNK) < _CHUNK:
-                        progress(f"downloading {volume.name()}: {total >> 20} MiB")
+                    if total >= told_at + _STEP:
+                        told_at = total
+                        progress(f"{vm}: downloading {volume.name()}, {total >> 20} MiB")
                 stream.finish()
             except BaseException:
                 with contextlib.suppress(libvirt.libvirtError):

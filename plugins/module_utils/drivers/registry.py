@@ -1,0 +1,20 @@
+"""The drivers by platform: a plain table, because Ansible ships only what static imports name."""
+
+from __future__ import annotations
+
+from ..model.fleet import Site
+from .driver import Driver, Unsupported
+from .libvirt import LibvirtDriver
+
+DRIVERS: dict[str, type[Driver]] = {
+    LibvirtDriver.platform: LibvirtDriver,
+}
+
+
+def open_site(site: Site) -> Driver:
+    """A connection to `site`. Raises the contract's errors."""
+    kind = DRIVERS.get(site.platform)
+    if kind is None:
+        raise Unsupported(f"there is no driver for the platform '{site.platform}'; there is one for "
+                          + ", ".join(sorted(DRIVERS)), site=site.name, todo="Change the site's platform")
+    return kind(site)

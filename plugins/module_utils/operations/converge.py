@@ -1,0 +1,179 @@
+"""Converge: make the VMs of a fleet what its file says, in one call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..drivers.driver import Capability, Conflict, Driver, DriverError, Progress, silent
+from ..model.errors import Impossible
+from ..model.fleet import Fleet
+from ..model.fleet_planner import FleetPlan, VMPlan, plan_fleet
+from ..model.planner import Change, describe, render
+from ..model.vm import VM, Mark
+from . import images
+from .session import chosen, each, new_operation, width
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What a run may do beyond changing running VMs. Nothing of it is allowed unless somebody says so."""
+
+    power_cycle: bool = False
+    replace: bool = False
+    delete: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened to one VM, or in check mode what would."""
+
+    vm: str
+    site: str
+    uuid: str | None = None
+    changed: bool = False
+    how: str = "none"
+    changes: tuple[str, ...] = ()
+    diff: Mapping[str, Any] = field(default_factory=dict)
+    error: str = ""
+    power: str = ""
+    address: str = ""
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+def see(fleet: Fleet, drivers: Mapping[str, Driver]) -> list[VM]:
+    """All VMs of the sites, one listing a site. What an interrupted run left half made is not a VM yet."""
+    return [vm for driver in drivers.values() for vm in driver.list()
+            if vm.mark is None or vm.mark.fleet != fleet.name or vm.state.get("built", True)]
+
+
+def make_plan(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str] = (),
+              allowed: Allowed | None = None) -> FleetPlan:
+    """The plan of the VMs of `names` (all if none). Raises the contract's errors where a site does not answer."""
+    allowed = allowed or Allowed()
+
+    def refine(change: Change, actual: VM) -> str:
+        return drivers[actual.site].refine(change, actual)
+
+    part = Fleet(fleet.name, fleet.sites, chosen(fleet, names), fleet.rules, fleet.waivers, fleet.source)
+    whole = not tuple(names)
+    return plan_fleet(part, see(fleet, drivers), refine, delete=allowed.delete and whole)
+
+
+def converge(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str] = (), allowed: Allowed | None = None,
+             check: bool = False, parallel: int | None = None, wait: bool = True,
+             progress: Progress = silent) -> list[Outcome]:
+    """Do what `make_plan` says, VMs side by side; in check mode only say it.
+
+    What cannot be done is found before anything changes: then nothing is changed at all. One VM that fails later does
+    not stop the others.
+    """
+    allowed = allowed or Allowed()
+    plan = make_plan(fleet, drivers, names, allowed)
+    refused = {id(error): error for error in plan.refused}
+    blocked = [_refusal(error) for error in refused.values()]
+    blocked += [outcome for part in (*plan.create, *plan.change) for outcome in _blocked(part, drivers, allowed)]
+    if blocked:
+        return blocked
+    operation = new_operation("converge")
+    unfinished = [part for part in plan.unchanged if _unfinished(part)]
+    steps = [*plan.create, *plan.change, *unfinished, *plan.delete]
+    done = [_predicted(part) for part in steps] if check else each(
+        steps, lambda part: _carry_out(part, fleet, drivers, allowed, operation, wait, progress),
+        lambda part, error: Outcome(part.vm.name, part.vm.site, changed=False, error=str(error)),
+        width(fleet, drivers, parallel))
+    done += [_unchanged(part) for part in plan.unchanged if part not in unfinished]
+    order = {vm.name: index for index, vm in enumerate(fleet.vms)}
+    return sorted(done, key=lambda outcome: order.get(outcome.vm, len(order)))
+
+
+def _refusal(error: Impossible) -> Outcome:
+    return Outcome("", "", error=str(error))
+
+
+def _blocked(part: VMPlan, drivers: Mapping[str, Driver], allowed: Allowed) -> list[Outcome]:
+    """Why this VM's plan may not be carried out; empty if it may."""
+    vm = part.vm
+    try:
+        drivers[vm.site].check(vm)
+    except DriverError as error:
+        return [Outcome(vm.name, vm.site, error=str(error))]
+    actual = part.actual
+    if actual is None:
+        return []
+    cycles = [change for change in part.changes if change.how == "power_cycle" and actual.power == "on"]
+    replaces = [change for change in part.changes if change.how == "replace"]
+    found = []
+    for asked, may, what in ((replaces, allowed.replace, "replacing it"), (cycles, allowed.power_cycle, "a power cycle")):
+        if asked and not may:
+            option = "allow_replace" if asked is replaces else "allow_power_cycle"
+            found.append(Outcome(vm.name, vm.site, actual.uuid, how=part.how, error=(
+                f"VM '{vm.name}' at site '{vm.site}': {'; '.join(describe(change) for change in asked)} needs {what}, "
+                f"which this run does not allow. Nothing was changed. Allow it with {option}, or undo the change in the "
+                "fleet file."), changes=tuple(describe(change) for change in part.changes)))
+    return found
+
+
+def _predicted(part: VMPlan) -> Outcome:
+    actual = part.actual
+    changes = [describe(change) for change in part.changes]
+    if actual is not None and part.desired is not None and _unfinished(part):
+        changes.append("vm: finish what an interrupted run began")
+    return Outcome(part.vm.name, part.vm.site, actual.uuid if actual else None, True, part.how,
+                   tuple(changes), render(part.changes), notes=part.notes,
+                   power=actual.power if actual else "", address=str(actual.state.get("address", "")) if actual else "")
+
+
+def _carry_out(part: VMPlan, fleet: Fleet, drivers: Mapping[str, Driver], allowed: Allowed, operation: str, wait: bool,
+               progress: Progress) -> Outcome:
+    start = time.monotonic()
+    driver = drivers[part.vm.site]
+    predicted = _predicted(part)
+    desired, actual = part.desired, part.actual
+    if desired is None:
+        assert actual is not None
+        driver.delete(actual, progress)
+        return predicted
+    assert desired.mark is not None
+    mark = Mark(desired.mark.fleet, desired.mark.vm, operation)
+    if actual is None or part.how == "replace":
+        image = images.resolve(fleet.sites[desired.site], desired, progress)
+        if desired["image"] and Capability.IMAGE not in driver.capabilities:
+            raise driver.lacks(Capability.IMAGE, desired)
+        if actual is not None:
+            driver.delete(actual, progress)
+        now = driver.create(desired, mark, image, progress)
+        if desired["power"] != "off":
+            now = driver.power(now, "on", progress)
+    else:
+        now = driver.apply(desired, actual, part.changes, progress)
+    if actual is not None and _unfinished(part) and now.power != "on":
+        now = driver.power(now, "on", progress)
+    restarted = part.how in ("create", "replace", "power_cycle") or (
+        actual is not None and (actual.power != "on" or _unfinished(part)))
+    if wait and restarted and now.power == "on" and desired["image"]:
+        now = driver.wait_ready(now, progress)
+    left = make_plan(fleet, {desired.site: driver}, [desired.name], allowed)
+    rest = [change for other in left.change for change in other.changes]
+    if rest:
+        raise Conflict("it was changed, and reading it back shows that it is still not as asked: "
+                       + "; ".join(describe(change) for change in rest), site=desired.site, vm=desired.name,
+                       todo="Run again; if it stays, somebody else changes this VM")
+    return Outcome(desired.name, desired.site, now.uuid, True, part.how, predicted.changes, predicted.diff, "", now.power,
+                   str(now.state.get("address", "")), part.notes, round(time.monotonic() - start, 1))
+
+
+def _unfinished(part: VMPlan) -> bool:
+    """Whether an interrupted run made this VM and never saw it ready."""
+    assert part.desired is not None and part.actual is not None
+    return part.desired["power"] != "off" and part.actual.state.get("ready") is False
+
+
+def _unchanged(part: VMPlan) -> Outcome:
+    actual = part.actual
+    assert actual is not None
+    return Outcome(actual.name, actual.site, actual.uuid, power=actual.power, notes=part.notes,
+                   address=str(actual.state.get("address", "")))

@@ -1,0 +1,175 @@
+"""The recovery drill: a VM is brought back from its restore point as an isolated twin, with the clock running.
+
+The clock starts at the request and stops when the last of the twin's services has answered: that is the RTO. The RPO is
+the time from the point that the twin's disks show to the request: the work that would be lost. Nothing is counted as
+passed that was not asked, and a twin is taken down whatever happens.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from ..drivers.driver import Capability, Driver, DriverError, Progress, silent
+from ..model.fleet import Fleet
+from ..model.units import format_duration
+from ..model.vm import VM, Mark
+from . import health
+from .backup import STAMP, as_restored, find_point, repository_of, whole_disks
+from .health import Check
+from .repository import Damaged, RestorePoint
+from .session import chosen, each, new_operation, width
+
+REALM = "/drill"  # twins bear "<fleet>/drill" in their mark, so that no plan of the fleet ever sees them
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The drill of one VM. `outcome` is ``passed``, ``failed`` or ``not_tested``; targets and measures are seconds."""
+
+    vm: str
+    site: str
+    outcome: str
+    restore_point: str | None = None
+    rto_seconds: float | None = None
+    rpo_seconds: float | None = None
+    rto_target: int | None = None
+    rpo_target: int | None = None
+    checks: tuple[Check, ...] = ()
+    error: str = ""
+
+
+class _Stop(Exception):
+    """A check failed that makes all that follows pointless; it is among the checks already."""
+
+
+def drill(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str] = (), restore_point: str | None = None,
+          parallel: int | None = None, progress: Progress = silent) -> list[Outcome]:
+    """Drill the recovery of each VM; the VMs themselves are only read, never touched."""
+    vms = chosen(fleet, names)
+    for driver in drivers.values():
+        reap(fleet, driver, progress)
+
+    def work(vm: VM) -> Outcome:
+        return _Drill(fleet, drivers[vm.site], vm, progress).run(restore_point)
+
+    def failed(vm: VM, error: Exception) -> Outcome:
+        return Outcome(vm.name, vm.site, "failed", error=str(error), checks=(Check("drill", "failed", str(error)),))
+
+    return each(vms, work, failed, width(fleet, drivers, parallel))
+
+
+def reap(fleet: Fleet, driver: Driver, progress: Progress = silent) -> list[str]:
+    """Take down the twins that a killed drill of this fleet left behind. Returns their names."""
+    left = [vm for vm in driver.list() if vm.mark is not None and vm.mark.fleet == fleet.name + REALM]
+    for vm in left:
+        progress(f"{vm.name}: taking down the twin that an earlier drill left")
+        driver.delete(vm, progress)
+    return [vm.name for vm in left]
+
+
+class _Drill:
+    """One drill of one VM."""
+
+    def __init__(self, fleet: Fleet, driver: Driver, vm: VM, progress: Progress) -> None:
+        self.fleet, self.driver, self.vm, self.progress = fleet, driver, vm, progress
+        self.repository = repository_of(fleet, vm)
+        self.checks: list[Check] = []
+        self.point: RestorePoint | None = None
+        self.started, self.requested = time.monotonic(), time.time()
+        self.rto: float | None = None
+
+    def run(self, id_: str | None) -> Outcome:
+        """The whole drill. Errors of the platform are the drill's outcome, not an exception."""
+        protection = self.vm["protection"] or {}
+        try:
+            for capability in (Capability.RESTORE, Capability.ISOLATE):
+                if capability not in self.driver.capabilities:
+                    raise self.driver.lacks(capability, self.vm)
+            self._find(id_)
+            self._boot_and_ask()
+        except _Stop:
+            pass
+        except Damaged as error:
+            self._note("restore point intact", "failed", str(error))
+        except DriverError as error:
+            self._note("recovery", "failed", str(error))
+        rpo = None if self.point is None else max(0.0, self.requested - self.point.created)
+        self._against("rto", self.rto, protection.get("rto"))
+        self._against("rpo", rpo, protection.get("rpo"))
+        outcome = Outcome(
+            self.vm.name, self.vm.site, self._verdict(), self.point.id if self.point else None,
+            None if self.rto is None else round(self.rto, 1), None if rpo is None else round(rpo, 1),
+            protection.get("rto"), protection.get("rpo"), tuple(self.checks),
+            "; ".join(check.detail for check in self.checks if check.outcome == "failed"))
+        if self.point is not None:
+            self.repository.record_drill(self.vm, {
+                "restore_point": self.point.id, "outcome": outcome.outcome, "time": self.requested,
+                "rto_seconds": outcome.rto_seconds, "rpo_seconds": outcome.rpo_seconds})
+        return outcome
+
+    def _find(self, id_: str | None) -> None:
+        self.point = find_point(self.repository, self.vm, id_)
+        if self.point is None:
+            named = f"the restore point {id_} does not exist" if id_ else "there is no restore point"
+            self._note("restore point", "failed" if id_ else "not_tested", f"{named} in {self.repository.root}")
+            raise _Stop
+
+    def _boot_and_ask(self) -> None:
+        assert self.point is not None
+        operation = new_operation("drill")
+        twin = as_restored(self.vm, self.point, f"{self.vm.name}-{operation[-12:]}"[-63:])
+        mark = Mark(self.fleet.name + REALM, self.vm.name, operation)
+        with whole_disks(self.repository, self.vm, self.point, self.progress) as disks:
+            self._note("restore point intact", "passed", f"every byte of {self.point.id} matches its manifest")
+            made = self.driver.restore(twin, mark, disks, isolated=True, progress=self.progress)
+        try:
+            now = self.driver.power(made, "on", self.progress)
+            self._note("isolated", "passed", "the twin has no NIC but one that reaches nothing")
+            now = self.driver.wait_ready(now, self.progress)
+            self._note("boots", "passed", f"ready {time.monotonic() - self.started:.0f} s after the request")
+            self._identify(now)
+            self._services(now)
+            self.rto = time.monotonic() - self.started
+        finally:
+            self.progress(f"{self.vm.name}: taking the twin down")
+            self.driver.delete(made, self.progress)
+
+    def _identify(self, twin: VM) -> None:
+        """The twin must bear the stamp that this very restore point left."""
+        assert self.point is not None
+        if not self.point.stamped:
+            return
+        found = self.driver.execute(twin, ["cat", STAMP], timeout=30).output.strip()
+        if found == self.point.id:
+            self._note("is this restore point", "passed", "the guest bears its id")
+        else:
+            self._note("is this restore point", "failed", f"the guest bears '{health.clean(found, 60)}' instead")
+            raise _Stop
+
+    def _services(self, twin: VM) -> None:
+        asked = health.ask(self.driver, twin, self.vm["health"], progress=self.progress)
+        self.checks += asked
+        if not asked:
+            self._note("services", "not_tested", "the fleet file declares no health check for it")
+            raise _Stop
+        if any(check.outcome != "passed" for check in asked):
+            raise _Stop
+
+    def _against(self, name: str, seconds: float | None, target: int | None) -> None:
+        """A measure over its target is a failed drill, however well the twin works."""
+        if seconds is None or target is None:
+            return
+        kept = seconds <= target
+        self._note(name, "passed" if kept else "failed",
+                   f"{name.upper()} {seconds:.0f} s, target {format_duration(target)}")
+
+    def _note(self, name: str, outcome: str, detail: str) -> None:
+        self.checks.append(Check(name, outcome, detail))
+
+    def _verdict(self) -> str:
+        outcomes = {check.outcome for check in self.checks}
+        if "failed" in outcomes:
+            return "failed"
+        return "passed" if self.rto is not None and "not_tested" not in outcomes else "not_tested"

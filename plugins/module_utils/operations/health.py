@@ -1,0 +1,114 @@
+"""Health: whether a VM serves, asked the way its users ask. A check that could not be made is never a pass."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..drivers.driver import Driver, DriverError, Progress, silent
+from ..model.vm import VM
+
+_BODY_LIMIT = 1 << 20
+_CONTROL = re.compile(r"[^\x20-\x7e]+")
+_POLL = 1.0
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question and its answer; `outcome` is ``passed``, ``failed`` or ``not_tested``."""
+
+    name: str
+    outcome: str
+    detail: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """The check in a report."""
+        return {"name": self.name, "outcome": self.outcome, "detail": self.detail}
+
+
+def clean(text: str, limit: int = 200) -> str:
+    """What a guest said, fit to be shown: printable ASCII on one line, cut at `limit` characters."""
+    return _CONTROL.sub(" ", text).strip()[:limit]
+
+
+def verdict(checks: list[Check]) -> str:
+    """``healthy``, ``unhealthy``, or ``unknown`` where nothing was asked or nothing could be."""
+    if any(check.outcome == "failed" for check in checks):
+        return "unhealthy"
+    return "healthy" if checks and all(check.outcome == "passed" for check in checks) else "unknown"
+
+
+def ask(driver: Driver, vm: VM, health: list[Mapping[str, Any]] | None, patience: float = 60,
+        progress: Progress = silent) -> list[Check]:
+    """The answers of `vm` to its `health` checks; each is asked again until it passes or `patience` seconds are over."""
+    end = time.monotonic() + patience
+    answers = []
+    for item in health or ():
+        kind, options = next((kind, options) for kind, options in item.items() if options is not None)
+        answer = _ASK[kind](driver, vm, options)
+        while answer.outcome == "failed" and time.monotonic() < end:
+            progress(f"{vm.name}: waiting for {answer.name}: {answer.detail}")
+            time.sleep(_POLL)
+            answer = _ASK[kind](driver, vm, options)
+        answers.append(answer)
+    return answers
+
+
+def _http(driver: Driver, vm: VM, options: Mapping[str, Any]) -> Check:
+    port, path = int(options.get("port") or 80), str(options.get("path") or "/")
+    status, contains = int(options.get("status") or 200), options.get("contains")
+    name = f"http :{port}{path}"
+    try:
+        host, at = driver.endpoint(vm, port)
+        connection = http.client.HTTPConnection(host, at, timeout=10)
+        try:
+            connection.request("GET", path, headers={"Host": vm.name, "User-Agent": "muster"})
+            answer = connection.getresponse()
+            body = answer.read(_BODY_LIMIT).decode("utf-8", "replace")
+        finally:
+            connection.close()
+    except (OSError, http.client.HTTPException, DriverError) as error:
+        return Check(name, "failed", clean(f"no answer: {error}"))
+    if answer.status != status:
+        return Check(name, "failed", f"answered {answer.status}, expected {status}")
+    if contains and contains not in body:
+        return Check(name, "failed", f"answered {status}, but without '{contains}': '{clean(body, 80)}'")
+    return Check(name, "passed", f"answered {status}" + (f" with '{contains}'" if contains else ""))
+
+
+def _tcp(driver: Driver, vm: VM, options: Mapping[str, Any]) -> Check:
+    port = int(options["port"])
+    try:
+        with socket.create_connection(driver.endpoint(vm, port), timeout=10) as connection:
+            # A forward accepts before the guest does; it hangs up at once where nobody listens.
+            connection.settimeout(1.0)
+            try:
+                if connection.recv(1) == b"":
+                    return Check(f"tcp :{port}", "failed", "the connection was closed at once")
+            except TimeoutError:
+                pass  # silent and open: the service waits for us to speak
+    except (OSError, DriverError) as error:
+        return Check(f"tcp :{port}", "failed", clean(f"no connection: {error}"))
+    return Check(f"tcp :{port}", "passed", "accepts connections")
+
+
+def _command(driver: Driver, vm: VM, options: Mapping[str, Any]) -> Check:
+    argv, contains = [str(word) for word in options["run"]], options.get("contains")
+    name = clean("command " + " ".join(argv), 80)
+    try:
+        result = driver.execute(vm, argv, timeout=60)
+    except DriverError as error:
+        return Check(name, "failed", clean(str(error)))
+    if result.code != 0:
+        return Check(name, "failed", f"exit code {result.code}: {clean(result.output)}")
+    if contains and contains not in result.output:
+        return Check(name, "failed", f"its output lacks '{contains}': '{clean(result.output, 80)}'")
+    return Check(name, "passed", f"its output has '{contains}'" if contains else "exit code 0")
+
+
+_ASK = {"http": _http, "tcp": _tcp, "command": _command}

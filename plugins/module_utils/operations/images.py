@@ -1,0 +1,103 @@
+"""Images of a site's catalogue, checked before a VM is made from them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..drivers.driver import Conflict, Image, Progress
+from ..model.fleet import Site
+from ..model.vm import VM
+
+_CHUNK = 1 << 20
+_LIMIT = 64 << 30
+
+
+def resolve(site: Site, vm: VM, progress: Progress) -> Image | None:
+    """The image that `vm` is made from, on this machine and of the hash that the catalogue gives; None if it has none.
+
+    Raises Conflict where it is missing, incomplete or another one.
+    """
+    name = vm["image"]
+    if not name:
+        return None
+    entry = (site["images"] or {}).get(name)
+    if entry is None:
+        raise Conflict(f"the image '{name}' is not in the site's catalogue", site=site.name, vm=vm.name,
+                       todo=f"Add it under sites.{site.name}.images")
+    path = Path(entry["path"]) if entry.get("path") else _fetch(entry, site, vm, progress)
+    if not path.is_file():
+        raise Conflict(f"the image '{name}' is missing: there is no file {path}", site=site.name, vm=vm.name,
+                       todo="Build it (make image), or name another path")
+    wanted = entry.get("sha256") or _beside(path)
+    if wanted:
+        found = sha256(path)
+        if found != wanted:
+            raise Conflict(f"the image '{name}' at {path} is damaged or incomplete: its SHA-256 is {found[:16]}… and "
+                           f"should be {wanted[:16]}…; nothing was made", site=site.name, vm=vm.name,
+                           todo="Build or fetch it again (make image)")
+    return Image(name, path, wanted or "")
+
+
+def _beside(path: Path) -> str:
+    """The hash in the file beside an image (``<image>.sha256``), as sha256sum writes it; empty if there is none."""
+    try:
+        words = path.with_name(path.name + ".sha256").read_text(encoding="ascii").split()
+    except (OSError, UnicodeError):
+        return ""
+    return words[0].lower() if words else ""
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def cache() -> Path:
+    """The image cache: ``MUSTER_CACHE``, else ``/var/cache/muster`` for root and ``~/.cache/muster`` for others."""
+    named = os.environ.get("MUSTER_CACHE")
+    if named:
+        return Path(named) / "images"
+    return Path("/var/cache/muster/images" if os.geteuid() == 0 else "~/.cache/muster/images").expanduser()
+
+
+def _fetch(entry: Mapping[str, Any], site: Site, vm: VM, progress: Progress) -> Path:
+    """Bring an image by its URL into the cache, under its hash; one that is there already is used."""
+    folder, digest = cache(), entry["sha256"]
+    target = folder / f"{digest}.qcow2"
+    if target.is_file():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    url = entry["url"]
+    progress(f"{vm.name}: fetching {url}")
+    found, size = hashlib.sha256(), 0
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".fetch-") as file:
+        try:
+            with urllib.request.urlopen(url, timeout=60) as answer:  # the catalogue allows http, https and file only
+                while chunk := answer.read(_CHUNK):
+                    size += len(chunk)
+                    if size > _LIMIT:
+                        break
+                    file.write(chunk)
+                    found.update(chunk)
+        except (OSError, urllib.error.URLError, ValueError) as error:
+            raise Conflict(f"the image at {url} could not be fetched: {error}", site=site.name, vm=vm.name,
+                           todo="Check the address, then run again") from error
+        if found.hexdigest() != digest:
+            raise Conflict(f"what {url} holds has the SHA-256 {found.hexdigest()[:16]}…, and the catalogue says "
+                           f"{digest[:16]}…; it was thrown away", site=site.name, vm=vm.name,
+                           todo="Find out which of the two is right; do not just copy the new one")
+        file.flush()
+        os.fsync(file.fileno())
+        os.link(file.name, target)
+    return target

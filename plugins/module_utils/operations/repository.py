@@ -1,0 +1,225 @@
+"""The repository: restore points in a folder, each whole or not there, each byte of it under a hash.
+
+Layout: ``<repository>/<fleet>/<site>/<vm>/<restore point>/`` holds ``manifest.json`` and one qcow2 file for each disk.
+A restore point is written under a name that begins with a dot and renamed when all of it is on the disk. Manifests are
+hostile input: bounded, typed, and no path is ever read from one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..model.patterns import NAME
+from ..model.vm import VM
+
+MANIFEST = "manifest.json"
+DRILLS = "drills.jsonl"
+_LIMIT = 4 << 20
+_CHUNK = 1 << 20
+_NAME = re.compile(NAME)
+_ID = re.compile(r"^[0-9]{8}-[0-9]{6}-[a-z]{1,20}-[0-9a-f]{6}$")
+MAX_CHAIN = 64
+
+
+class Damaged(Exception):
+    """A restore point that must not be used: the sentence says which part and why."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One disk of a restore point: its file is ``<name>.qcow2``."""
+
+    name: str
+    virtual_size: int
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class RestorePoint:
+    """What a manifest says. `created` is epoch seconds of the point in time that the disks show; `parent` is the
+    restore point that an incremental builds upon; `stamped`: the guest bears the id inside."""
+
+    id: str
+    fleet: str
+    site: str
+    vm: str
+    uuid: str
+    kind: str
+    created: float
+    consistency: str
+    disks: tuple[Part, ...]
+    parent: str | None = None
+    why: str = ""
+    stamped: bool = False
+    seed: str = ""
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path = Path()
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all its files."""
+        return sum(part.bytes for part in self.disks)
+
+    def file(self, disk: str) -> Path:
+        """The file of one disk."""
+        return self.folder / f"{disk}.qcow2"
+
+
+class Repository:
+    """The restore points of one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, vm: VM) -> Path:
+        """The folder of one VM."""
+        assert vm.mark is not None
+        names = (vm.mark.fleet, vm.site, vm.mark.vm)
+        for name in names:
+            if not _NAME.fullmatch(name):
+                raise Damaged(f"'{name!s:.60}' is no name for a folder of the repository")
+        return self.root.joinpath(*names)
+
+    def begin(self, vm: VM, id_: str) -> Path:
+        """A fresh folder to write a restore point into; what an interrupted run left of others is removed."""
+        home = self.folder(vm)
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for stale in home.glob(".part-*"):
+            shutil.rmtree(stale)
+        part = home / f".part-{id_}"
+        part.mkdir(mode=0o700)
+        return part
+
+    def finish(self, vm: VM, point: RestorePoint, part: Path) -> RestorePoint:
+        """Make a restore point of the folder that `begin` gave: all of it on the disk, then one rename."""
+        data = {key: value for key, value in asdict(point).items() if key != "folder"}
+        with (part / MANIFEST).open("wb") as file:
+            file.write(seal(data))
+            file.flush()
+            os.fsync(file.fileno())
+        _sync(part)
+        final = self.folder(vm) / point.id
+        part.rename(final)
+        _sync(final.parent)
+        return RestorePoint(**{**point.__dict__, "folder": final})
+
+    def points(self, vm: VM) -> tuple[list[RestorePoint], list[str]]:
+        """The VM's restore points, oldest first, and a sentence for each folder whose manifest cannot be used."""
+        points, damaged = [], []
+        home = self.folder(vm)
+        for folder in sorted(home.iterdir()) if home.is_dir() else ():
+            if _ID.fullmatch(folder.name):
+                try:
+                    points.append(self.read(folder, vm))
+                except Damaged as error:
+                    damaged.append(str(error))
+        return sorted(points, key=lambda point: point.created), damaged
+
+    def read(self, folder: Path, vm: VM) -> RestorePoint:
+        """The restore point in `folder`, which must be of `vm`. Raises Damaged."""
+        where = f"restore point {folder.name} of VM '{vm.name}' at site '{vm.site}'"
+        try:
+            with (folder / MANIFEST).open("rb") as file:
+                raw = file.read(_LIMIT + 1)
+        except OSError as error:
+            raise Damaged(f"{where} has no readable manifest: {error.strerror}") from error
+        data = unseal(raw, where)
+        try:
+            point = RestorePoint(
+                str(data["id"]), str(data["fleet"]), str(data["site"]), str(data["vm"]), str(data["uuid"]),
+                str(data["kind"]), float(data["created"]), str(data["consistency"]),
+                tuple(Part(str(part["name"]), int(part["virtual_size"]), str(part["sha256"]), int(part["bytes"]))
+                      for part in data["disks"]),
+                None if data.get("parent") is None else str(data["parent"]), str(data.get("why", "")),
+                data.get("stamped") is True, str(data.get("seed", "")), dict(data.get("spec") or {}), folder)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise Damaged(f"{where} has a manifest that is not one of Muster's") from error
+        assert vm.mark is not None
+        if (point.id, point.fleet, point.site, point.vm) != (folder.name, vm.mark.fleet, vm.site, vm.mark.vm):
+            raise Damaged(f"{where} says that it is '{point.id}' of '{point.vm}': it was moved or replaced")
+        if not all(_NAME.fullmatch(part.name) for part in point.disks) or (
+                point.parent is not None and not _ID.fullmatch(point.parent)):
+            raise Damaged(f"{where} names a disk or a parent that cannot be")
+        return point
+
+    def chain(self, vm: VM, point: RestorePoint) -> list[RestorePoint]:
+        """The full and the incrementals up to `point`, oldest first. Raises Damaged where one is missing."""
+        chain = [point]
+        while chain[-1].parent is not None:
+            if len(chain) > MAX_CHAIN or chain[-1].parent in {known.id for known in chain}:
+                raise Damaged(f"restore point {point.id} of VM '{vm.name}' has a chain that does not end")
+            chain.append(self.read(point.folder.parent / chain[-1].parent, vm))
+        return chain[::-1]
+
+    def remove(self, point: RestorePoint) -> None:
+        """Delete a restore point: out of sight first, by one rename, so that a half-deleted one is never believed."""
+        gone = point.folder.with_name(f".part-gone-{point.id}")
+        point.folder.rename(gone)
+        shutil.rmtree(gone)
+
+    def record_drill(self, vm: VM, record: Mapping[str, Any]) -> None:
+        """Append the outcome of a drill to the VM's list of drills."""
+        home = self.folder(vm)
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (home / DRILLS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(record), sort_keys=True) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def verify(chain: Iterable[RestorePoint], vm: VM) -> None:
+    """Read every byte of a chain and compare it with the manifests. Raises Damaged, naming the file."""
+    for point in chain:
+        for part in point.disks:
+            path = point.file(part.name)
+            where = f"restore point {point.id} of VM '{vm.name}' at site '{vm.site}' is damaged: {path.name}"
+            digest, size = hashlib.sha256(), 0
+            try:
+                with path.open("rb") as file:
+                    while chunk := file.read(_CHUNK):
+                        digest.update(chunk)
+                        size += len(chunk)
+            except OSError as error:
+                raise Damaged(f"{where} cannot be read: {error.strerror}") from error
+            if size != part.bytes:
+                raise Damaged(f"{where} has {size} bytes and should have {part.bytes}")
+            if digest.hexdigest() != part.sha256:
+                raise Damaged(f"{where} has the SHA-256 {digest.hexdigest()[:16]}… and should have {part.sha256[:16]}…")
+
+
+def seal(data: Mapping[str, Any]) -> bytes:
+    """`data` as canonical JSON with its own hash in front: any other byte is found."""
+    body = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+    return hashlib.sha256(body).hexdigest().encode("ascii") + b"\n" + body + b"\n"
+
+
+def unseal(raw: bytes, where: str) -> dict[str, Any]:
+    """The data of `seal`. Raises Damaged."""
+    head, _, rest = raw.partition(b"\n")
+    body = rest.removesuffix(b"\n")
+    if len(raw) > _LIMIT or not rest.endswith(b"\n") or hashlib.sha256(body).hexdigest().encode("ascii") != head:
+        raise Damaged(f"{where} is damaged: its manifest does not match its own hash")
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"{where} is damaged: its manifest is not JSON") from error
+    if not isinstance(data, dict):
+        raise Damaged(f"{where} is damaged: its manifest is no mapping")
+    return data
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,103 @@
+"""The beginning of every operation: the fleet file, the connections to its sites, and work on several VMs at once."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from ..drivers.driver import Driver, DriverError, NotFound, Progress
+from ..drivers.registry import open_site
+from ..model.errors import ModelError
+from ..model.fleet import Fleet, load_fleet
+from ..model.vm import VM
+
+FILE_LIMIT = 1 << 20
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def read_fleet(path: str | Path) -> Fleet:
+    """The fleet of a file. Raises ModelError where it cannot be read, FleetErrors where it is wrong."""
+    file = Path(path).expanduser().absolute()
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(FILE_LIMIT + 1)
+    except OSError as error:
+        raise ModelError(f"the fleet file cannot be read: {error.strerror}; name another with fleet_file", (),
+                         str(file)) from error
+    if len(data) > FILE_LIMIT:
+        raise ModelError("the fleet file is larger than 1 MiB; split the fleet", (), str(file))
+    try:
+        return load_fleet(data.decode("utf-8"), str(file))
+    except UnicodeDecodeError as error:
+        raise ModelError(f"the fleet file is not UTF-8 (byte {error.start}); save it as UTF-8", (), str(file)) from error
+
+
+def new_operation(kind: str) -> str:
+    """The id of one operation: sortable by time, unique, safe in a name on every platform."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{kind}-{secrets.token_hex(3)}"
+
+
+@contextlib.contextmanager
+def connected(fleet: Fleet, names: Iterable[str] = ()) -> Iterator[dict[str, Driver]]:
+    """A driver for each site of the fleet that has VMs (or VMs among `names`), closed at the end."""
+    wanted = {vm.site for vm in chosen(fleet, names)}
+    drivers: dict[str, Driver] = {}
+    try:
+        for name in sorted(wanted):
+            drivers[name] = open_site(fleet.sites[name])
+        yield drivers
+    finally:
+        for driver in drivers.values():
+            driver.close()
+
+
+def chosen(fleet: Fleet, names: Iterable[str] = ()) -> tuple[VM, ...]:
+    """The fleet's VMs of these `names`, all if there are none. Raises ModelError for a name that is not in the file."""
+    picked = [fleet.vm(name) for name in names]
+    return tuple(picked) or fleet.vms
+
+
+def actual_of(desired: VM, driver: Driver, listed: Sequence[VM] | None = None) -> VM:
+    """The VM at the site that bears the mark of `desired`. Raises NotFound."""
+    for vm in driver.list() if listed is None else listed:
+        if vm.mark is not None and desired.mark is not None and vm.state.get("built", True) and (
+                vm.mark.fleet, vm.mark.vm) == (desired.mark.fleet, desired.mark.vm):
+            return vm
+    raise NotFound("the fleet file names it, and the site has no VM with its mark", site=driver.site, vm=desired.name,
+                   todo="Run the provision playbook first")
+
+
+def each(items: Sequence[Item], work: Callable[[Item], Result], failed: Callable[[Item, Exception], Result],
+         parallel: int) -> list[Result]:
+    """`work` on all `items`, at most `parallel` at once; one that fails does not stop the others.
+
+    Results come in the order of the items. Only expected errors become `failed`'s result; a defect of ours is raised.
+    """
+    def one(item: Item) -> Result:
+        try:
+            return work(item)
+        except (DriverError, ModelError) as error:
+            return failed(item, error)
+
+    if len(items) <= 1 or parallel <= 1:
+        return [one(item) for item in items]
+    with ThreadPoolExecutor(max_workers=parallel) as pool:
+        return list(pool.map(one, items))
+
+
+def width(fleet: Fleet, drivers: Mapping[str, Driver], parallel: int | None) -> int:
+    """How many VMs to work on at once: as asked for, else the most that one of the sites allows, else 4."""
+    if parallel:
+        return parallel
+    return max((int(fleet.sites[name]["parallel"] or 4) for name in drivers), default=4)
+
+
+def timed(progress: Progress, text: str) -> Progress:
+    """`progress` with a prefix, for the work on one part."""
+    return lambda message: progress(f"{text}: {message}")
