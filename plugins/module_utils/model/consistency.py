@@ -29,7 +29,8 @@ def _topology(spec: Mapping[str, Any], path: Path, problems: Problems) -> None:
     product = topology["sockets"] * topology["cores"] * topology.get("threads", 1)
     cpus = spec.get("cpus")
     if cpus is not None and product != cpus:
-        problems.append(ModelError(f"sockets × cores × threads are {product} and cpus is {cpus}; make them equal", here))
+        problems.append(ModelError(
+            f"sockets × cores × threads are {product} and cpus is {cpus}; make them equal", here))
 
 
 def _memory(spec: Mapping[str, Any], path: Path, problems: Problems) -> None:
@@ -58,7 +59,8 @@ def _schedule(spec: Mapping[str, Any], path: Path, problems: Problems) -> None:
     elif missing:
         problems.append(ModelError(f"'{missing[0]}' is missing; a schedule needs both hours, on and off", here))
     elif schedule["on"] == schedule["off"]:
-        problems.append(ModelError(f"on and off are both {schedule['on']}; make them differ or remove the schedule", here))
+        problems.append(ModelError(
+            f"on and off are both {schedule['on']}; make them differ or remove the schedule", here))
 
 
 def _keep(spec: Mapping[str, Any], path: Path, problems: Problems) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Union
 
-Path = tuple[str | int, ...]
+Path = tuple[Union[str, int], ...]  # noqa: UP007 - ansible-test reads it as an older Python
 
 _SHOWN_ERRORS = 20
 _SHOWN_CHARACTERS = 60
@@ -35,7 +36,7 @@ class ModelError(ValueError):
         return ": ".join(part for part in (place, self.path, self.problem) if part)
 
 
-class ModelErrors(ModelError):
+class ModelErrors(ModelError):  # noqa: N818 - several of them
     """All that is wrong with one document: `errors`, in the order of the document. `str()` is one line for each."""
 
     def __init__(self, errors: Iterable[ModelError]) -> None:
@@ -56,7 +57,7 @@ class FleetErrors(ModelErrors):
     """All that is wrong with one fleet file."""
 
 
-class Impossible(ModelError):
+class Impossible(ModelError):  # noqa: N818 - the word that people use
     """A change that Muster will not make, because it would lose data or cannot be done."""
 
 

@@ -38,8 +38,8 @@ from .patterns import CPUSET, IMAGE, LABEL, MAC, NAME, TIME, URL_PATH, ZONE
 
 Field = dict[str, Any]
 
-_OURS = ("unit", "min", "max", "pattern", "max_length", "max_items", "key", "names", "grows", "foreign", "one_of", "keys",
-         "values", "default", "observed", "example")
+_OURS = ("unit", "min", "max", "pattern", "max_length", "max_items", "key", "names", "grows", "foreign", "one_of",
+         "keys", "values", "default", "observed", "example")
 
 
 def field(type_: str, description: str, change: str = "live", **keys: Any) -> Field:
@@ -50,15 +50,15 @@ def field(type_: str, description: str, change: str = "live", **keys: Any) -> Fi
 
 DISK_FIELDS: dict[str, Field] = {
     "name": field("str", "Name of the disk within the VM. The first disk is C(root), the others C(disk1), C(disk2)…",
-                   "replace", pattern=NAME),
+                  "replace", pattern=NAME),
     "size": field("str", "Virtual size. A disk grows, it never shrinks.", unit="size", required=True, grows=True,
-                   min=1 << 20, max=64 << 40, example="10 GiB"),
-    "pool": field("str", "Storage pool (libvirt), datastore (vSphere) or storage (Proxmox). The site's default if unset.",
-                   "replace", pattern=LABEL),
+                  min=1 << 20, max=64 << 40, example="10 GiB"),
+    "pool": field("str", "Storage pool (libvirt), datastore (vSphere) or storage (Proxmox). The site's own if unset.",
+                  "replace", pattern=LABEL),
     "tier": field("str", "Storage tier, a name that the site maps to a pool or a storage policy.", "replace",
-                   pattern=LABEL),
+                  pattern=LABEL),
     "iops_limit": field("int", "Limit of I/O operations per second, reads and writes together. 0 is no limit.",
-                         min=0, max=10_000_000, default=0),
+                        min=0, max=10_000_000, default=0),
     "bandwidth_limit": field("str", "Limit of throughput per second, reads and writes together. 0 is no limit.",
                              unit="size", min=0, default=0, example="100 MiB"),
     "encrypted": field("bool", "Whether the disk must be encrypted at rest.", "replace", default=False),
@@ -72,14 +72,14 @@ FORWARD_FIELDS: dict[str, Field] = {
 NIC_FIELDS: dict[str, Field] = {
     "name": field("str", "Name of the NIC within the VM: C(nic0), C(nic1)… if unset.", "replace", pattern=NAME),
     "network": field("str", "Network of the site. C(user) is user-mode networking: no bridge, no privilege, ports "
-                      "forwarded from the loopback address.", "power_cycle", pattern=LABEL, required=True),
+                     "forwarded from the loopback address.", "power_cycle", pattern=LABEL, required=True),
     "vlan": field("int", "VLAN id.", "power_cycle", min=1, max=4094),
     "mac": field("str", "MAC address. Derived from the VM's identity if unset.", "power_cycle", pattern=MAC),
     "bandwidth_limit": field("str", "Limit of throughput per second, each way. 0 is no limit.", unit="size", min=0,
                              default=0, example="100 MiB"),
     "connected": field("bool", "Whether the link is up.", default=True),
     "forwards": field("list", "Ports forwarded from the loopback address, for user-mode networking.", "live",
-                       elements="dict", options=FORWARD_FIELDS, key="guest"),
+                      elements="dict", options=FORWARD_FIELDS, key="guest"),
 }
 
 KEEP_FIELDS: dict[str, Field] = {
@@ -90,19 +90,20 @@ KEEP_FIELDS: dict[str, Field] = {
 
 PROTECTION_FIELDS: dict[str, Field] = {
     "rpo": field("str", "Recovery point objective: how much work may be lost at most.", "mark", unit="duration",
-                  example="24h"),
+                 example="24h"),
     "rto": field("str", "Recovery time objective: how long a recovery may take at most.", "mark", unit="duration",
-                  example="15m"),
+                 example="15m"),
     "keep": field("dict", "Restore points to keep.", "mark", options=KEEP_FIELDS),
     "deletion": field("bool", "Protects the VM from deletion and replacement, whoever asks.", "mark", default=False),
 }
 
 SCHEDULE_FIELDS: dict[str, Field] = {
-    "timezone": field("str", "IANA time zone of the hours.", "mark", pattern=ZONE, max_length=64, example="Europe/Berlin"),
+    "timezone": field("str", "IANA time zone of the hours.", "mark", pattern=ZONE, max_length=64,
+                      example="Europe/Berlin"),
     "on": field("str", "Hour at which the VM is started.", "mark", pattern=TIME, example="07:00"),
     "off": field("str", "Hour at which the VM is shut down.", "mark", pattern=TIME, example="19:00"),
     "days": field("list", "Days on which the VM runs.", "mark", elements="str",
-                   choices=["mon", "tue", "wed", "thu", "fri", "sat", "sun"]),
+                  choices=["mon", "tue", "wed", "thu", "fri", "sat", "sun"]),
 }
 
 HEALTH_FIELDS: dict[str, Field] = {
@@ -124,9 +125,9 @@ HEALTH_FIELDS: dict[str, Field] = {
 VM_FIELDS: dict[str, Field] = {
     "image": field("str", "Image that the first disk is made from, by its name at the site.", "replace", pattern=IMAGE),
     "profile": field("str", "Profile of the workload: C(web), C(database), C(batch), C(development)… Rules ask for it.",
-                      "mark", pattern=LABEL),
+                     "mark", pattern=LABEL),
     "cpus": field("int", "Number of virtual CPUs.", min=1, max=1024, example=2),
-    "cpu_topology": field("dict", "Topology that the guest sees. Its product must equal I(cpus).", "power_cycle", options={
+    "cpu_topology": field("dict", "Topology that the guest sees. Its product equals I(cpus).", "power_cycle", options={
         "sockets": field("int", "CPU sockets.", "power_cycle", min=1, max=64, required=True),
         "cores": field("int", "Cores of a socket.", "power_cycle", min=1, max=256, required=True),
         "threads": field("int", "Threads of a core.", "power_cycle", min=1, max=8, default=1),

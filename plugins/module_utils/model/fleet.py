@@ -263,7 +263,8 @@ class _Reader:
         if site in self.sites:
             self.check_catalogue(self.sites[site], spec, problems)
         for problem in between + problems:
-            written = [origin for origin in layers if problem.keys and _holds(self.document, (*origin, problem.keys[0]))]
+            field_ = problem.keys[:1]
+            written = [origin for origin in layers if field_ and _holds(self.document, (*origin, *field_))]
             origin = written[-1] if written else path
             line = locate(self.document, (*origin, *problem.keys))
             # What is wrong with a value alone is told where it stands, once; what clashes is told of the VM.

@@ -8,6 +8,7 @@ before, each with its path and the fix.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from collections.abc import Mapping
@@ -29,18 +30,21 @@ _TEMPLATE = re.compile(r"\{\{|\{%|\{#")
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,39})")
 
 
-class _Bad(Exception):
+class _Reported(Exception):  # noqa: N818 - no error of its own
     """A value that was reported already."""
 
 
 def normalise(
-    spec: Mapping[str, Any], fields: Mapping[str, table.Field] = table.VM_FIELDS, path: Path | str = "vm"
+    spec: Mapping[str, Any], fields: Mapping[str, table.Field] | None = None, path: Path | str = "vm"
 ) -> dict[str, Any]:
-    """The normal form of `spec`. Raises `ModelErrors`, with everything that is wrong, each error with its path."""
+    """The normal form of `spec`, of a VM if no other `fields` are given.
+
+    Raises `ModelErrors`, with everything that is wrong, each error with its path.
+    """
     keys = (path,) if isinstance(path, str) else path
     problems: list[ModelError] = []
-    normal = without_unset(layer(spec, fields, keys, problems))
-    if not problems and fields is table.VM_FIELDS:
+    normal = without_unset(layer(spec, table.VM_FIELDS if fields is None else fields, keys, problems))
+    if not problems and fields in (None, table.VM_FIELDS):
         complete(normal, keys, problems)
     if problems:
         raise ModelErrors(problems)
@@ -66,10 +70,8 @@ def layer(
         elif value is None:
             normal[name] = None
         else:
-            try:
+            with contextlib.suppress(_Reported):
                 normal[name] = _value(value, entry, (*path, name), problems, partial)
-            except _Bad:
-                pass
     if not partial:
         required(normal, fields, path, problems, spec)
     return normal
@@ -96,9 +98,9 @@ def without_unset(normal: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _bad(problem: str, path: Path, problems: list[ModelError]) -> _Bad:
+def _bad(problem: str, path: Path, problems: list[ModelError]) -> _Reported:
     problems.append(ModelError(problem, path))
-    return _Bad()
+    return _Reported()
 
 
 def _value(value: object, entry: table.Field, path: Path, problems: list[ModelError], partial: bool) -> Any:
@@ -121,10 +123,8 @@ def _list(value: object, entry: table.Field, path: Path, problems: list[ModelErr
         element = {**entry, "type": entry.get("elements", "str")}
         items = []
         for index, item in enumerate(value):
-            try:
+            with contextlib.suppress(_Reported):
                 items.append(_scalar(item, element, (*path, index), problems))
-            except _Bad:
-                pass
         return items
     found = [_item(item, index, entry, (*path, index), problems) for index, item in enumerate(value)]
     _unique(found, entry, path, problems)
@@ -189,10 +189,8 @@ def _dict(value: object, entry: table.Field, path: Path, problems: list[ModelErr
             if isinstance(item, Mapping):
                 _one_of(item, ours, here, problems)
         else:
-            try:
+            with contextlib.suppress(_Reported):
                 normal[name] = _quoted(item, ours, here, problems)
-            except _Bad:
-                pass
     return normal
 
 
@@ -213,7 +211,7 @@ def _scalar(value: object, entry: table.Field, path: Path, problems: list[ModelE
     if "unit" in ours:
         return _with_unit(value, ours, path, problems)
     if entry["type"] == "int":
-        if isinstance(value, bool) or not _WHOLE.fullmatch(str(value)):
+        if not _WHOLE.fullmatch(str(value)):
             raise _bad(f"{show(value)} is not a whole number; write digits only, such as {ours.get('example', 2)}",
                        path, problems)
     elif entry["type"] == "bool":

@@ -24,10 +24,13 @@ less, and the plan says so. A field that is not set is not managed.
 """
 
 
-def options(fields: Mapping[str, Field] = VM_FIELDS) -> dict[str, Any]:
-    """`fields` as the options of an Ansible module's documentation; the counterpart of `fields.argument_spec`."""
+def options(fields: Mapping[str, Field] | None = None) -> dict[str, Any]:
+    """`fields` (all of a VM's by default) as the options of an Ansible module's documentation.
+
+    The counterpart of `fields.argument_spec`.
+    """
     documented: dict[str, Any] = {}
-    for name, entry in fields.items():
+    for name, entry in (VM_FIELDS if fields is None else fields).items():
         option: dict[str, Any] = {"description": [_sentence(entry)], "type": entry["type"]}
         option.update({key: entry[key] for key in ("elements", "choices", "required") if key in entry})
         if "options" in entry:

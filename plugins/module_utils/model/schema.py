@@ -180,5 +180,5 @@ def main(folder: str) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
-        sys.exit("usage: python -m muster.model.schema FOLDER")
+        raise SystemExit("usage: python -m muster.model.schema FOLDER")
     main(sys.argv[1])

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from hypothesis import given
 from muster.model.fields import VM_FIELDS, argument_spec
+from muster.model.fleet import load_fleet
 from muster.model.patterns import MEANING
 from muster.model.planner import people
 from muster.model.reference import options, page
@@ -105,3 +106,8 @@ def test_every_pattern_has_a_meaning() -> None:
 def test_the_page_names_every_field() -> None:
     text = page()
     assert all(f"| `{name}` |" in text for name in VM_FIELDS)
+
+
+def test_the_fleet_file_of_the_guide_is_read() -> None:
+    text = (DOCS / "fleet-file.md").read_text(encoding="utf-8").split("```yaml\n")[1].split("```")[0]
+    assert [vm.name for vm in load_fleet(text).vms] == ["web-1", "web-2"]

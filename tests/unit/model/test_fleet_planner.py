@@ -23,7 +23,8 @@ def there(name: str, fleet: str | None = "acme", site: str = "lab", uuid: str = 
 
 
 def names(plan: FleetPlan) -> dict[str, list[str]]:
-    found = {part: [item.vm.name for item in getattr(plan, part)] for part in ("create", "change", "unchanged", "delete")}
+    parts = ("create", "change", "unchanged", "delete")
+    found = {part: [item.vm.name for item in getattr(plan, part)] for part in parts}
     found["orphans"] = [vm.name for vm in plan.orphans]
     return {part: vms for part, vms in found.items() if vms}
 
@@ -51,18 +52,18 @@ def test_orphans_are_deleted_only_when_asked() -> None:
     assert names(plan)["delete"] == ["web-3"]
     assert [change.how for step in plan.delete for change in step.changes] == ["delete"]
     assert [str(error) for error in plan.refused] == [
-        ("VM 'web-4' at site 'lab' is not in the fleet file any more and is protected from deletion; it stays. Put it back "
-        "into the file and remove the protection in a run of its own, or keep it.")]
+        ("VM 'web-4' at site 'lab' is not in the fleet file any more and is protected from deletion; it stays. "
+         "Put it back into the file and remove the protection in a run of its own, or keep it.")]
 
 
 def test_a_stranger_of_the_same_name_is_not_touched() -> None:
     plan = plan_fleet(FLEET, [there("web-1", fleet=None), there("db", fleet="bank")])
     assert names(plan) == {"create": ["web-2"]}
     assert [str(error) for error in plan.refused] == [
-        ("VM 'web-1' at site 'lab' cannot be made: a VM of that name is there already (u-web-1) and is not Muster's. It "
-        "stays as it is: rename one of the two, or adopt it."),
-        ("VM 'db' at site 'lab' cannot be made: a VM of that name is there already (u-db) and belongs to fleet 'bank'. It "
-        "stays as it is: rename one of the two, or adopt it.")]
+        ("VM 'web-1' at site 'lab' cannot be made: a VM of that name is there already (u-web-1) and is not Muster's. "
+         "It stays as it is: rename one of the two, or adopt it."),
+        ("VM 'db' at site 'lab' cannot be made: a VM of that name is there already (u-db) and belongs to fleet "
+         "'bank'. It stays as it is: rename one of the two, or adopt it.")]
 
 
 def test_a_stranger_at_another_site_is_no_hindrance() -> None:
@@ -77,8 +78,8 @@ def test_a_vm_is_found_by_its_mark_whatever_its_name_is() -> None:
 def test_twins_are_refused_with_both() -> None:
     plan = plan_fleet(FLEET, [there("db", uuid="a"), there("db", uuid="b", site="attic")])
     assert [str(error) for error in plan.refused] == [
-        ("VM 'db' at site 'lab' is there twice: a-db at 'lab' ('db') and b-db at 'attic' ('db') bear its mark. Both stay as "
-        "they are: remove the mark of the one that is not meant.")]
+        ("VM 'db' at site 'lab' is there twice: a-db at 'lab' ('db') and b-db at 'attic' ('db') bear its mark. "
+         "Both stay as they are: remove the mark of the one that is not meant.")]
     assert "db" not in names(plan).get("create", [])
 
 

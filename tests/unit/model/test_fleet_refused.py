@@ -86,11 +86,16 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     try:
         load_fleet(HEAD + text)
     except FleetErrors as error:
-        assert all(line.isprintable() for line in str(error).splitlines())
+        lines = str(error).splitlines()
+    else:
+        return
+    assert lines
+    assert all(line.isprintable() for line in lines)
 
 
-PIECES = ["fleet", "acme", "sites", "vms", "web", "count", "overrides", "2", ": ", "\n", "  ", "- ", "{", "}", "[", "]",
-          "&a ", "*a", "!x ", "defaults", "site", "disks", "size", "1 GiB", "null", "'", '"', "tags", "waivers", "rules"]
+PIECES = ["fleet", "acme", "sites", "vms", "web", "count", "overrides", "2", ": ", "\n", "  ", "- ", "{", "}", "[",
+          "]", "&a ", "*a", "!x ", "defaults", "site", "disks", "size", "1 GiB", "null", "'", '"', "tags", "waivers",
+          "rules"]
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
@@ -98,5 +103,5 @@ def test_any_heap_of_yaml_is_read_or_refused(text: str) -> None:
     for document in (text, HEAD + "vms:\n  web:\n    " + text, HEAD + text):
         try:
             load_fleet(document)
-        except FleetErrors as error:
-            assert error.errors
+        except FleetErrors:
+            continue
