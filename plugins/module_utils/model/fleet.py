@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os.path
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -43,13 +43,16 @@ class Site:
 
 @dataclass(frozen=True)
 class Waiver:
-    """Findings of `rule` on `vms` are accepted until the end of the day `ends`."""
+    """Findings of `rule` on `vms` are accepted until the end of the day `until`.
+
+    A name may end in a star, or be one: ``web-*``, ``*``.
+    """
 
     rule: str
     vms: tuple[str, ...]
     reason: str
     approver: str
-    ends: date
+    until: date
 
 
 @dataclass(frozen=True)
@@ -316,17 +319,17 @@ class _Reader:
             path: Path = ("waivers", index)
             before = len(self.problems)
             spec = without_unset(layer(item, WAIVER_FIELDS, path, self.problems))
-            unknown = [name for name in spec.get("vms", ()) if name not in names]
+            unknown = [name for name in spec.get("vms", ()) if not any(_meant(name, vm) for vm in names)]
             if unknown and names:
                 self.problem(f"there is no VM {show(unknown[0])}; {nearest(unknown[0], names)}", (*path, "vms"))
             if "vms" in spec and not spec["vms"]:
                 self.problem("no VM is named; name each VM for which the rule is waived", (*path, "vms"))
             try:
-                ends = date.fromisoformat(spec.get("ends", "9999-12-31"))
+                until = date.fromisoformat(spec.get("until", "9999-12-31"))
             except ValueError:
-                self.problem(f"{spec['ends']} is not a day; write one such as 2027-03-31", (*path, "ends"))
+                self.problem(f"{spec['until']} is not a day; write one such as 2027-03-31", (*path, "until"))
             if len(self.problems) == before:
-                waivers.append(replace(Waiver(**{**spec, "ends": ends}), vms=tuple(spec["vms"])))
+                waivers.append(Waiver(**{**spec, "vms": tuple(spec["vms"]), "until": until}))
         return tuple(waivers)
 
 
@@ -341,6 +344,11 @@ def _holds(root: Map, path: Path) -> bool:
             return False
         here = here[key]
     return True
+
+
+def _meant(name: str, vm: str) -> bool:
+    """Whether the `name` of a waiver means the VM of the name `vm`."""
+    return vm.startswith(name[:-1]) if name.endswith("*") else vm == name
 
 
 def _entry(document: Map, vm: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .fields import VM_FIELDS, Field, field
-from .patterns import DATE, IMAGE, LABEL, NAME, PATH, SHA256, URI, URL
+from .patterns import DATE, IMAGE, LABEL, NAME, PATH, SHA256, URI, URL, VMS
 
 MAX_VMS = 10_000
 PLATFORMS = ["libvirt", "vsphere", "proxmox"]
@@ -39,12 +39,12 @@ SITE_FIELDS: dict[str, Field] = {
 
 WAIVER_FIELDS: dict[str, Field] = {
     "rule": field("str", "Rule that is waived.", "mark", pattern=LABEL, required=True, example="ssh-no-root-login"),
-    "vms": field("list", "VMs for which it is waived.", "mark", elements="str", pattern=NAME, max_items=MAX_VMS,
-                 required=True, example="[web-1]"),
+    "vms": field("list", "VMs for which it is waived: names, beginnings of names with a star, or a star for all.",
+                 "mark", elements="str", pattern=VMS, max_items=MAX_VMS, required=True, example="[web-1]"),
     "reason": field("str", "Why it is waived.", "mark", required=True, example="migration until March"),
     "approver": field("str", "Who approved it.", "mark", max_length=256, required=True, example="jane"),
-    "ends": field("str", "Last day on which it is waived.", "mark", pattern=DATE, required=True,
-                  example="2027-03-31"),
+    "until": field("str", "Last day on which it is waived.", "mark", pattern=DATE, required=True,
+                   example="2027-03-31"),
 }
 
 # What `defaults`, a VM and an override may hold; `VM_FIELDS` are the VM itself.

@@ -9,6 +9,7 @@ MAC = r"^(?:[0-9a-f]{2}:){5}[0-9a-f]{2}$"
 CPUSET = r"^[0-9]{1,4}(?:-[0-9]{1,4})?(?:,[0-9]{1,4}(?:-[0-9]{1,4})?){0,255}$"
 ZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,3}$"
 TIME = r"^(?:[01][0-9]|2[0-3]):[0-5][0-9]$"
+VMS = r"^(?:\*|[a-z0-9][a-z0-9-]{0,62}\*?)$"
 DATE = r"^[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])$"
 SHA256 = r"^[0-9a-f]{64}$"
 URL = r"^https?://[!-~]+$"
@@ -27,6 +28,7 @@ MEANING = {
     CPUSET: "write CPU numbers and ranges, such as '0-3,8'",
     ZONE: "write an IANA name, such as 'Europe/Berlin'",
     TIME: "write hours and minutes, such as '07:00'",
+    VMS: "write the name of a VM, its beginning and a star, such as 'web-*', or '*' in quotes",
     DATE: "write a day, such as '2027-03-31'",
     SHA256: "write the 64 hexadecimal digits that 'sha256sum' prints",
     URL: "write an address that begins with https://",

@@ -51,7 +51,7 @@ vms:
     secure_boot: no
 rules: [muster/baseline, muster/cis-debian-12, ./rules/ours.yml]
 waivers:
-  - {rule: vm-has-backup, vms: [db], reason: moves to the cluster, approver: jane, ends: 2027-03-31}
+  - {rule: vm-has-backup, vms: ["db", "web-*"], reason: moves to the cluster, approver: jane, until: 2027-03-31}
 """
 
 
@@ -101,7 +101,7 @@ def test_site(acme: Fleet) -> None:
 def test_rules_and_waivers(acme: Fleet) -> None:
     assert acme.rules == ("muster/baseline", "muster/cis-debian-12", "fleets/acme/rules/ours.yml")
     assert acme.waivers == (
-        Waiver("vm-has-backup", ("db",), "moves to the cluster", "jane", date(2027, 3, 31)),)
+        Waiver("vm-has-backup", ("db", "web-*"), "moves to the cluster", "jane", date(2027, 3, 31)),)
 
 
 def test_an_unknown_vm_is_named_with_the_nearest(acme: Fleet) -> None:

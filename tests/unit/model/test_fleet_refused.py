@@ -31,8 +31,8 @@ def test_bad_fleet(case: dict[str, Any]) -> None:
 
 def bomb() -> str:
     lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
-    lines += [f"{name}: &{name} [{', '.join([f'*{below}'] * 9)}]" for below, name in zip("abcdefgh", "bcdefghi",
-                                                                                       strict=True)]
+    pairs = zip("abcdefgh", "bcdefghi", strict=True)
+    lines += [f"{name}: &{name} [{', '.join([f'*{below}'] * 9)}]" for below, name in pairs]
     return "\n".join(lines) + "\n"
 
 

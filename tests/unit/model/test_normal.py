@@ -64,8 +64,9 @@ def test_what_is_accepted(given_: dict[str, Any], normal: dict[str, Any]) -> Non
     ({"profile": True}, "vm.profile: true is not text; write it in quotes"),
     ({"profile": "web\n"}, "vm.profile: 'web\\n' holds a control character; remove it"),
     ({"secure_boot": "maybe"}, "vm.secure_boot: 'maybe' is neither true nor false; write true or false"),
-    ({"tags": {"a b": "c"}}, ("vm.tags.a b: 'a b' cannot be a name here; use letters, digits, '.', '_' and '-', "
-                             "beginning with a letter or digit, at most 63 characters")),
+    ({"tags": {"a b": "c"}},
+     ("vm.tags.a b: 'a b' cannot be a name here; use letters, digits, '.', '_' and '-', beginning with a letter or "
+      "digit, at most 63 characters")),
     ({"tags": {"a": 1.1}}, 'vm.tags.a: 1.1 is not text to every reader of YAML; write it in quotes, "1.1"'),
     ({"tags": {f"t{n}": "x" for n in range(65)}}, "vm.tags: there are 65 entries; at most 64 are possible"),
     ({"tags": {"a": "x" * 257}}, "vm.tags.a: the text has 257 characters; at most 256 are possible"),

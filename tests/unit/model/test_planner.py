@@ -31,8 +31,9 @@ CASES: list[tuple[str, dict[str, Any], list[str], str]] = [
     ("more CPUs", {"cpus": 4}, ["cpus: 2 → 4 (live)"], "live"),
     ("more memory", {"memory": "4 GiB"}, ["memory: 2 GiB → 4 GiB (live)"], "live"),
     ("a field that was not set", {"cpu_pinning": "0-3"}, ["cpu_pinning: set to 0-3 (live)"], "live"),
-    ("a default is what absent means", {"memory_reservation": 0, "disks": [{"size": "10 GiB", "encrypted": False},
-                                                                     {"name": "data", "size": "1 GiB"}]}, [], "none"),
+    ("a default is what absent means",
+     {"memory_reservation": 0, "disks": [{"size": "10 GiB", "encrypted": False}, {"name": "data", "size": "1 GiB"}]},
+     [], "none"),
     ("a disk grows", {"disks": [{"size": "20 GiB"}]}, ["disks.root.size: 10 GiB → 20 GiB (live)"], "live"),
     ("a disk is added", {"disks": [{"size": "10 GiB"}, {"name": "log", "size": "5 GiB"}]},
      ["disks.log: add name log, size 5 GiB (live)"], "live"),
@@ -139,8 +140,8 @@ def test_a_driver_that_says_nonsense_is_a_bug() -> None:
 def test_the_diff_holds_what_changes_and_nothing_else() -> None:
     desired = vm({"cpus": 4, "memory": "2 GiB", "disks": [{"size": "20 GiB"}], "nics": [{"network": "user"}]})
     assert render(plan(desired, vm(RUNNING))) == {
-        "before": {"cpus": 2, "disks": {"root": {"size": "10 GiB"}}, "nics": {"nic1": {"name": "nic1",
-                                                                                   "network": "blue"}}},
+        "before": {"cpus": 2, "disks": {"root": {"size": "10 GiB"}},
+                   "nics": {"nic1": {"name": "nic1", "network": "blue"}}},
         "after": {"cpus": 4, "disks": {"root": {"size": "20 GiB"}}},
     }
 
