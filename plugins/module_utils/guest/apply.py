@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from . import gate
 from .host import GuestError, Host
 from .plan import Part, Plan
+
+ORIGINALS = "/var/lib/muster/original"  # readable by root alone, as some of what lies there
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,20 @@ def apply(plan: Plan, host: Host, seconds: int) -> Applied:
     return Applied(identity, any(part.reboot for part in plan.parts))
 
 
+def keep_originals(paths: list[str], host: Host) -> None:
+    """Copy files below `ORIGINALS` before they are written for the first time; a copy that is there is kept."""
+    for path in paths:
+        copy = ORIGINALS + path
+        if host.exists(path) and not host.exists(copy):
+            os.makedirs(host.path(ORIGINALS), mode=0o700, exist_ok=True)
+            os.makedirs(os.path.dirname(host.path(copy)), exist_ok=True)
+            host.copy(path, copy)
+
+
 def _run(part: Part, host: Host) -> None:
     for step in part.steps:
         try:
+            keep_originals(step.touches(), host)
             step.run(host)
         except OSError as error:
             raise GuestError(f"{part.kind}: {error.strerror} ({error.filename}). What was applied before it stays; "

@@ -18,7 +18,7 @@ def pairs(text: str, separator: str = "", comments: str = "#;") -> dict[str, str
         if separator:
             key, _, value = line.partition(separator)
         else:
-            key, _found_separator, value = ([*line.split(None, 1), "", ""])[0], "", " ".join(line.split(None, 1)[1:])
+            key, value = line.split(None, 1)[0], " ".join(line.split()[1:])
         found[key.strip()] = value.strip()
     return found
 

@@ -18,20 +18,25 @@ from .host import GuestError, Host
 
 FOLDER = "/var/lib/muster/gate"
 PENDING = FOLDER + "/pending"
+REVERTING = FOLDER + "/reverting"
 REVERTED = FOLDER + "/reverted"
+CONFIRMED = FOLDER + "/confirmed"
 TIMER = "muster-gate"
 BOOT_UNIT = "/etc/systemd/system/muster-gate-boot.service"
 BOOT_WANT = "/etc/systemd/system/multi-user.target.wants/muster-gate-boot.service"
 
+TOO_LATE = ("The confirmation came too late: the guest has put the previous settings back. Run the role again, with a "
+            "longer gate if the guest is slow.")
 UNIT_TEXT = f"""[Unit]
 Description=Muster: put back settings that nobody confirmed before the reboot
-ConditionPathExists={PENDING}/restore
+ConditionPathExists=|{PENDING}/restore
+ConditionPathExists=|{REVERTING}/restore
 After=local-fs.target
 Before=ssh.service
 
 [Service]
 Type=oneshot
-ExecStart=/bin/sh {PENDING}/restore boot
+ExecStart=/bin/sh -c 'test -d {REVERTING} && exec /bin/sh {REVERTING}/restore boot; exec /bin/sh {PENDING}/restore boot'
 
 [Install]
 WantedBy=multi-user.target
@@ -44,16 +49,21 @@ def status(host: Host) -> dict[str, Any] | None:
     return None if text is None else json.loads(text)
 
 
-def script(saved: dict[str, str | None], reload: Sequence[Sequence[str]]) -> str:
-    """The shell script that puts every file back: plain commands, for it must run when all else is broken."""
-    lines = ["#!/bin/sh", "# Written by Muster: puts back what was not confirmed in time.", f"cd {PENDING} || exit 0"]
+def script(saved: dict[str, str | None], reload: Sequence[Sequence[str]], folder: str = FOLDER) -> str:
+    """The shell script that puts every file back: plain commands, for it must run when all else is broken.
+
+    `saved` maps a path to the name of its copy in the gate's folder, None for a file that was not there. Renaming that
+    folder decides who was first, this script or a confirmation; one that was interrupted begins again at the boot.
+    """
+    lines = ["#!/bin/sh", "# Written by Muster: puts back what was not confirmed in time.", f"cd {folder} || exit 0",
+             "test -d reverting || mv pending reverting || exit 0"]
     for path, copy in saved.items():
         if copy is None:
             lines.append(f"rm -f -- {shlex.quote(path)}")
         else:  # rename is atomic: a reader never meets half a file
             temporary = shlex.quote(path + ".muster-restore")
-            lines.append(f"cp -p -- {shlex.quote(copy)} {temporary} && mv -f -- {temporary} {shlex.quote(path)}")
-    lines += [f"rm -f {BOOT_WANT} {BOOT_UNIT}", f"rm -rf {REVERTED}", f"mv {PENDING} {REVERTED}",
+            lines.append(f"cp -p -- reverting/{copy} {temporary} && mv -f -- {temporary} {shlex.quote(path)}")
+    lines += ["sync", "rm -rf reverted", "mv reverting reverted", f"rm -f {BOOT_WANT} {BOOT_UNIT}",
               '[ "$1" = boot ] && exit 0']
     lines += [" ".join(shlex.quote(word) for word in argv) for argv in reload]
     return "\n".join(lines) + "\nexit 0\n"
@@ -70,10 +80,9 @@ def arm(host: Host, paths: Sequence[str], reload: Sequence[Sequence[str]], secon
     os.chmod(host.path("/var/lib/muster"), 0o700)
     saved: dict[str, str | None] = {}
     for number, path in enumerate(dict.fromkeys(paths)):
-        copy = f"{PENDING}/{number}"
         if host.exists(path):
-            host.copy(path, copy)
-            saved[path] = copy
+            host.copy(path, f"{PENDING}/{number}")
+            saved[path] = str(number)
         else:
             saved[path] = None
     identity = os.urandom(8).hex()
@@ -94,7 +103,10 @@ def arm(host: Host, paths: Sequence[str], reload: Sequence[Sequence[str]], secon
 def revert(host: Host) -> None:
     """Put everything back now."""
     host.run(["systemctl", "stop", TIMER + ".timer"], 30)
-    host.run(["/bin/sh", PENDING + "/restore"], 120)
+    ran = host.run(["/bin/sh", PENDING + "/restore"], 120)
+    if host.exists(PENDING) or host.exists(REVERTING):
+        raise GuestError(f"The files for logging in could not be put back: {ran.said()} Keep this session open and run "
+                         f"/bin/sh {PENDING}/restore as root.")
 
 
 def confirm(host: Host, identity: str) -> bool:
@@ -103,19 +115,18 @@ def confirm(host: Host, identity: str) -> bool:
     if waiting is None:
         reverted = host.read(REVERTED + "/gate.json")
         if reverted is not None and json.loads(reverted).get("id") == identity:
-            raise GuestError("The confirmation came too late: the guest has put the previous settings back. "
-                             "Run the role again, with a longer gate if the guest is slow.")
+            raise GuestError(TOO_LATE)
         return False
     if waiting.get("id") != identity:
         raise GuestError("Another run's settings wait for their confirmation in the guest, not these. Nothing was "
                          "confirmed; the guest puts them back by itself.")
+    shutil.rmtree(host.path(CONFIRMED), ignore_errors=True)
+    try:
+        os.rename(host.path(PENDING), host.path(CONFIRMED))  # the last one is kept: it holds the original files
+    except FileNotFoundError:  # the timer was first
+        raise GuestError(TOO_LATE) from None
     host.must(["systemctl", "stop", TIMER + ".timer"], 60)
-    if status(host) is None:  # the timer fired while it was being stopped
-        return confirm(host, identity)
     for path in (BOOT_WANT, BOOT_UNIT):
         if os.path.lexists(host.path(path)):
             os.unlink(host.path(path))
-    confirmed = FOLDER + "/confirmed"
-    shutil.rmtree(host.path(confirmed), ignore_errors=True)  # the last one is kept: it holds the original files
-    os.rename(host.path(PENDING), host.path(confirmed))
     return True

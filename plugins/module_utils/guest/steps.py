@@ -58,9 +58,6 @@ class Access(Step):
     uid: int = -1
     gid: int = -1
 
-    def touches(self) -> list[str]:
-        return [self.path]
-
     def run(self, host: Host) -> None:
         real = host.path(self.path)
         if (self.uid, self.gid) != (-1, -1):

@@ -1,0 +1,82 @@
+"""What check mode predicts is what a run does, and a second run does nothing: cases as data, on a real tree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from muster.guest.formats import HEADER
+from muster.guest.host import GuestError
+from muster.guest.settings import KINDS, plan
+
+CASES = yaml.safe_load((Path(__file__).parent / "plans.yml").read_text())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_plan_then_steps_then_nothing(case, host, tree, monkeypatch):
+    monkeypatch.setattr("os.chown", lambda *args: None)
+    before = {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()}
+    planned = plan(case["settings"], host, "muster")
+    assert [[c.kind, c.item, c.before, c.after] for c in planned.changes] == case["changes"]
+    assert {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()} == before, "a plan changed a file"
+    for part in planned.parts:
+        assert part.steps, "a change without a step would be shown and never done"
+        for step in part.steps:
+            step.run(host)
+    for name, text in case.get("files", {}).items():
+        assert (tree / name).read_text().replace(HEADER, "") == text
+    if not case.get("once"):
+        assert plan(case["settings"], host, "muster").changes == []
+
+
+def test_files_lose_bits_and_never_gain_them(host, tree, monkeypatch):
+    monkeypatch.setattr("muster.guest.kinds.files.refuse_path", lambda path, user: None)
+    crontab = tree / "etc/crontab"
+    crontab.chmod(0o666)
+    wanted = {"files": {"/etc/crontab": {"mode": "0640"}, "/etc/none": {"mode": "0600"}}}
+    planned = plan(wanted, host, "root")
+    assert [change.item for change in planned.changes] == ["/etc/crontab"]
+    for step in planned.parts[0].steps:
+        step.run(host)
+    assert crontab.stat().st_mode & 0o7777 == 0o640
+    crontab.chmod(0o400)
+    assert plan(wanted, host, "root").changes == []
+
+
+@pytest.mark.parametrize(("settings", "words"), [
+    ({"sshdd": {}}, "Unknown kinds"),
+    ({"sysctl": {"../../etc/passwd": "0"}}, "not a name"),
+    ({"sysctl": {"net/ipv4": "0"}}, "not a name"),
+    ({"sysctl": {"net.ipv4.ip_forward": "0\nkernel.panic = 1"}}, "one line"),
+    ({"login_defs": {"UMASK": "027\nENCRYPT_METHOD MD5"}}, "one line"),
+    ({"modules_disabled": ["udf\ninstall x /bin/sh"]}, "not a name"),
+    ({"packages_absent": ["-y"]}, "not a name"),
+    ({"packages_absent": ["openssh-server"]}, "cut the guest off"),
+    ({"packages_absent": ["sudo"]}, "cut the guest off"),
+    ({"services_disabled": ["ssh"]}, "cut the guest off"),
+    ({"services_disabled": ["qemu-guest-agent"]}, "cut the guest off"),
+    ({"files": {"/etc/../root/.ssh": {"mode": "0000"}}}, "not a name"),
+    ({"files": {"/root/.ssh/authorized_keys": {"state": "absent"}}}, "left alone"),
+    ({"files": {"/usr/sbin/sshd": {"mode": "0000"}}}, "left alone"),
+    ({"files": {"/etc/crontab": {"mode": "0998"}}}, "octal"),
+    ({"sudo": {"targetpw": True}}, "take"),
+    ({"sudo": {"logfile": "/x\" !authenticate"}}, "otherwise"),
+    ({"sudo": {"authenticate": True}}, "take"),
+    ({"faillock": {"even_deny_root": 1}}, "takes"),
+    ({"banners": {"/etc/passwd": "x"}}, "banners takes"),
+    ({"auditd": {"rules": ["-D"]}}, "begin with"),
+    ({"apt": {"APT::Update::Pre-Invoke": "x\"; }"}}, "quotation"),
+    ({"pam": {"nullok": True}}, "nullok: false"),
+], ids=str)
+def test_refused_before_anything_changes(settings, words, host, tree):
+    before = {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()}
+    with pytest.raises(GuestError, match=words) as error:
+        plan(settings, host, "root")
+    assert "Nothing was changed" in str(error.value)
+    assert {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()} == before
+
+
+def test_packages_come_first_and_the_gate_last():
+    assert KINDS.index("packages_present") < KINDS.index("auditd")
+    assert KINDS[-2:] == ("sudo", "sshd")
