@@ -55,7 +55,8 @@ def test_banner(text, tells):
 
 
 def test_sudo_the_last_default_holds_and_those_for_one_user_do_not_count(host, tree):
-    (tree / "etc/sudoers.d/10-x").write_text('Defaults !use_pty, timestamp_timeout=5\nDefaults logfile="/var/log/a b"\n')
+    (tree / "etc/sudoers.d/10-x").write_text('Defaults !use_pty, timestamp_timeout=5\n'
+                                             'Defaults logfile="/var/log/a b"\n')
     (tree / "etc/sudoers.d/20.ignored").write_text("Defaults use_pty\n")
     facts = logins.sudo_facts(host)
     assert facts["defaults"]["use_pty"] == "false"
@@ -76,14 +77,17 @@ def test_pam_stack(host, tree):
 
 def test_modules(host):
     facts = kernel.module_facts(host, ["udf", "cramfs", "usb-storage"])
-    assert (facts["udf"]["disabled"], facts["cramfs"]["loaded"], facts["usb-storage"]["disabled"]) == (True, True, False)
+    assert facts["udf"]["disabled"]
+    assert facts["cramfs"]["loaded"]
+    assert not facts["usb-storage"]["disabled"]
 
 
 def test_accounts_find_what_is_planted(host, tree):
     (tree / "etc/passwd").write_text("root:x:0:0::/root:/bin/bash\ntoor:x:0:0::/root:/bin/sh\n"
                                      "games:x:5:60::/x:/bin/sh\neve:x:1001:1001::/home/eve:/bin/bash\n"
                                      "eva:x:1001:77::/home/eva:/bin/bash\n")
-    (tree / "etc/shadow").write_text("root:*:1:0:9:7:::\ntoor::1:0:9:7:::\ngames:$y$j9T$x:1:0:9:7:::\neve:!:1:0:9:7:::\n")
+    (tree / "etc/shadow").write_text("root:*:1:0:9:7:::\ntoor::1:0:9:7:::\ngames:$y$j9T$x:1:0:9:7:::\n"
+                                     "eve:!:1:0:9:7:::\n")
     (tree / "etc/group").write_text("root:x:0:\nshadow:x:42:eve\ngames:x:60:\neve:x:1001:\n")
     found = account_facts(host, Asked({}, "root"))["accounts"]
     assert found["uid_0"] == ["root", "toor"]

@@ -12,8 +12,8 @@ from muster.guest.lockout import refuse_sshd
 
 USER = getpass.getuser()
 GROUP = grp.getgrgid(os.getgid()).gr_name
-OPEN = {"port": "22", "listenaddress": "0.0.0.0:22", "pubkeyauthentication": "yes", "authorizedkeyscommand": "/bin/keys",
-        "permitrootlogin": "without-password"}
+OPEN = {"port": "22", "listenaddress": "0.0.0.0:22", "pubkeyauthentication": "yes",
+        "authorizedkeyscommand": "/bin/keys", "permitrootlogin": "without-password"}
 
 
 @pytest.mark.parametrize(("change", "words"), [
