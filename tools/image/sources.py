@@ -62,9 +62,10 @@ def _one_line_style(text: str) -> list[Source]:
         line = raw.split("#", 1)[0].strip()
         if not line.startswith("deb "):
             continue
-        rest, options = line[4:].strip(), {}
+        options: dict[str, str] = {}
+        rest = line[4:].strip()
         if rest.startswith("["):
-            inside, _, rest = rest[1:].partition("]")
+            inside, rest = rest[1:].split("]", 1) if "]" in rest else (rest[1:], "")
             options = dict(word.split("=", 1) for word in inside.split() if "=" in word)
         words = rest.split()
         if len(words) >= 3:
@@ -97,7 +98,7 @@ def _stanzas(text: str) -> list[dict[str, str]]:
         elif line[0].isspace():
             stanzas[-1][key] = f"{stanzas[-1].get(key, '')} {line.strip()}".strip()
         elif ":" in line:
-            key, _, value = line.partition(":")
+            key, value = line.split(":", 1)
             key = key.strip().lower()
             stanzas[-1][key] = value.strip()
     return [stanza for stanza in stanzas if stanza]
