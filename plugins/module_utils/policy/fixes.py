@@ -64,5 +64,7 @@ def _merge(into: dict[str, Any], fix: Mapping[str, Any], rule: str, path: tuple[
         elif isinstance(there, list) and isinstance(value, list):
             there.extend(item for item in value if item not in there)
         elif there != value or isinstance(there, bool) is not isinstance(value, bool):
-            raise FixConflictError(f"The rules {owners[here]} and {rule} ask for different values of {'.'.join(here)}: "
-                              f"{there!r} and {value!r}. Nothing was changed; waive one of them or drop its pack.")
+            raise FixConflictError(
+                f"The rules {owners[here]} and {rule} ask for different values of {'.'.join(here)}: {there!r} and "
+                f"{value!r}. Nothing was changed; waive one of them or drop its pack."
+            )

@@ -9,6 +9,8 @@ from .rule import OUTCOMES, SEVERITIES, STAGES
 
 Row = Mapping[str, Any]
 _WORST_FIRST = tuple(reversed(SEVERITIES))
+_FRAMEWORKS = {"cis_controls_8": "CIS Controls", "cis_debian_12": "CIS Debian 12", "nist_800_53": "NIST 800-53",
+               "pci_dss_4": "PCI DSS"}
 _OUTCOME_WORDS = {"fail": "failed", "error": "error", "unknown": "unknown", "waived": "waived"}
 
 
@@ -132,9 +134,13 @@ def _finding(row: Row) -> dict[str, Any]:
         **{key: str(row.get(key) or "") for key in
            ("rule", "title", "severity", "vm", "site", "stage", "outcome", "sentence")},
         "fix": fix if isinstance(fix, Mapping) else {},
-        "controls": [f"{framework} {one}" for framework, ids in controls.items() if isinstance(ids, (list, tuple))
-                     for one in ids] if isinstance(controls, Mapping) else [],
+        "controls": _controls(controls) if isinstance(controls, Mapping) else [],
     }
+
+
+def _controls(controls: Row) -> list[str]:
+    return [f"{_FRAMEWORKS.get(framework, framework)} {one}" for framework, ids in controls.items()
+            if isinstance(ids, (list, tuple)) for one in ids]
 
 
 def _rule(row: Row) -> dict[str, Any]:

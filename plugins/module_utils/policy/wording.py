@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from datetime import UTC, datetime
 from typing import Any
 
-_HIDDEN = frozenset("\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+# Control characters but for the line break and the tab, zero-width and direction marks, and halves of characters.
+_ACTS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
 def printable(value: Any) -> str:
     """`value` as text in which nothing acts: control characters, direction marks and halves of characters become
     U+FFFD, so that a guest's host name can neither paint over a terminal nor turn a line around."""
-    return "".join("\ufffd" if _acts(character) else character for character in str(value))
-
-
-def _acts(character: str) -> bool:
-    return character in _HIDDEN or (unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t")
+    return _ACTS.sub("\ufffd", str(value))
 
 
 def human_size(size: float) -> str:

@@ -159,7 +159,7 @@ ANY = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.dictionaries(st.sampled_from(FIELDS) | st.integers(), ANY, max_size=8) | ANY)
 def test_every_document_gets_a_finding_of_every_rule(document: Any) -> None:
     report = check([document], BASELINE, "live", parse_waivers([waiver(rule="tag-owner", vms=["*"])]), now=NOW)

@@ -188,10 +188,10 @@ def test_an_expression_that_cannot_be_used_is_refused(text: str, part: str) -> N
 ])
 def test_work_is_bounded(text: str) -> None:
     document = normal({"x": list(range(2, 300))})
-    before = time.perf_counter()
+    before = time.process_time()
     with contextlib.suppress(EvaluationError, ExpressionError):
         compile_expression(text).evaluate(document, NOW)
-    assert time.perf_counter() - before < 1
+    assert time.process_time() - before < 1
 
 
 PIECES = st.sampled_from([
@@ -207,7 +207,7 @@ JSON = st.recursive(
 DOCUMENTS = st.dictionaries(st.sampled_from(["a", "b", "c", "x", "unknown"]), JSON, max_size=5)
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(st.lists(PIECES, max_size=14).map("".join) | st.text(max_size=40), DOCUMENTS)
 @example("a[].b[]", {"a": [None, {"b": None}]})
 def test_no_expression_and_no_document_escapes(text: str, document: dict[str, Any]) -> None:
@@ -222,7 +222,7 @@ def test_no_expression_and_no_document_escapes(text: str, document: dict[str, An
         return
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(DOCUMENTS, st.sampled_from(["a == `1`", "all(a, &b)", "a.b > `1` && c", "!(a || b)", "length(a) > `0`",
                                    "contains(a, `1`)", "any(a, &@ == `1`) || b == 'x'"]))
 def test_what_is_not_known_never_settles_more_than_what_is(document: dict[str, Any], text: str) -> None:

@@ -22,13 +22,14 @@ PATTERN = st.recursive(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(PATTERN, st.text(alphabet="abcx1-.] \n", max_size=12))
 def test_it_finds_what_re_finds(pattern: str, text: str) -> None:
     expected = re.search(re.sub(r"(?<!\\)\$", r"\\Z", pattern), text, re.ASCII) is not None
     assert Pattern(pattern).search(text) is expected
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40) | PATTERN, st.text(max_size=40))
 def test_any_pattern_is_used_or_refused(pattern: str, text: str) -> None:
     with contextlib.suppress(PatternError):
@@ -38,9 +39,9 @@ def test_any_pattern_is_used_or_refused(pattern: str, text: str) -> None:
 @pytest.mark.parametrize("pattern", ["(a+)+$", "^(a|a)*$", "(a*)*b", "^(([a-z])+.)+[A-Z]([a-z])+$", ".*.*.*.*.*x",
                                      "(a?){64}b"])
 def test_a_pattern_that_would_backtrack_for_ever_is_quick(pattern: str) -> None:
-    before = time.perf_counter()
+    before = time.process_time()
     assert Pattern(pattern).search("a" * 1000 + "!") is False
-    assert time.perf_counter() - before < 2
+    assert time.process_time() - before < 2
 
 
 REFUSED = ["(", ")", "(?:a)", "(?=a)", "a**", "a{2}{3}", "*", "[", "[]", "[b-a]", "[a", r"\1", r"\b", "\\", "a{999}",

@@ -231,6 +231,7 @@ def test_human_time() -> None:
     assert human_time("soon\x1b") == "soon\ufffd"
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_printable_keeps_length_and_hides_what_acts(text: str) -> None:
     shown = printable(text)
