@@ -15,6 +15,7 @@ from typing import Any
 MAX_DEPTH = 24
 MAX_VALUES = 100_000
 MAX_TEXT = 65_536
+MAX_TEXTS = 4 << 20  # characters of all texts and keys together
 MAX_UNKNOWN = 1_000
 _MAX_NUMBER = 1 << 63
 _STEP = re.compile(r"([A-Za-z_][A-Za-z0-9_-]{0,127})|\[([0-9]{1,6})\]")
@@ -61,6 +62,7 @@ class _Copier:
 
     def __init__(self) -> None:
         self.values = 0
+        self.texts = 0
 
     def copy(self, value: Any, depth: int) -> Any:
         self.values += 1
@@ -83,7 +85,7 @@ class _Copier:
         if isinstance(value, str):
             if len(value) > MAX_TEXT:
                 raise DocumentError(f"holds a text of more than {MAX_TEXT} characters")
-            return str.__str__(value)
+            return self.text(value)
         if isinstance(value, Mapping):
             return {self.key(key): self.copy(item, depth + 1) for key, item in value.items() if item is not None}
         if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
@@ -93,7 +95,13 @@ class _Copier:
     def key(self, key: Any) -> str:
         if not isinstance(key, str) or len(key) > 1024:
             raise DocumentError("has a key that is not a text of at most 1024 characters")
-        return str.__str__(key)
+        return self.text(key)
+
+    def text(self, text: str) -> str:
+        self.texts += len(text)
+        if self.texts > MAX_TEXTS:
+            raise DocumentError(f"holds more than {MAX_TEXTS} characters of text")
+        return str.__str__(text)
 
 
 def _forget(document: dict[str, Any], path: Any) -> None:

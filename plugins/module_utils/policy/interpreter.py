@@ -16,6 +16,8 @@ from .functions import FUNCTIONS, CallError, kind
 from .patterns import Pattern
 
 MAX_STEPS = 50_000
+_TEXT_OF_STEP = 64  # characters that are read in about the time of a step
+_WORK_OF_STEP = 4  # work of a pattern that is done in about the time of a step
 
 Node = Mapping[str, Any]
 
@@ -228,14 +230,16 @@ class Interpreter:
             return special(children, value)
         if name == "matches":
             text = self.visit(children[1], value)
-            arguments: list[Any] = [self._patterns[children[0]["value"]], text]
+            pattern = self._patterns[children[0]["value"]]
+            self._spend(pattern.work(text) // _WORK_OF_STEP if isinstance(text, str) else 0)
+            arguments: list[Any] = [pattern, text]
         else:
             arguments = [self.visit(child, value) for child in children]
         for argument in arguments:
             if isinstance(argument, Absent):
                 return argument
             if isinstance(argument, (list, dict, str)):
-                self._spend(len(argument) // 64 if isinstance(argument, str) else len(argument))
+                self._spend(len(argument) // _TEXT_OF_STEP if isinstance(argument, str) else len(argument))
                 items = argument if isinstance(argument, list) else ()
                 for item in items:
                     if isinstance(item, Absent) and name != "length":
@@ -266,6 +270,7 @@ class Interpreter:
             if isinstance(side, Absent):
                 return side
         if isinstance(whole, str) and isinstance(part, str) and function == "contains":
+            self._spend(len(whole) // _TEXT_OF_STEP)
             return part in whole
         if not isinstance(whole, list):
             raise EvaluationError(f"{function}() looks in a list and got a {kind(whole)}")

@@ -238,9 +238,13 @@ class Pattern:
             after = self._build(child, after)
         return after
 
+    def work(self, text: str) -> int:
+        """How much work `search` in `text` is at most, in characters times states."""
+        return len(text) * len(self._states)
+
     def search(self, text: str) -> bool:
         """Whether the pattern occurs in `text`. Raises PatternError where the work would pass its bound."""
-        if len(text) * len(self._states) > MAX_WORK:
+        if self.work(text) > MAX_WORK:
             raise PatternError(f"a text of {len(text)} characters is too long for the pattern '{self.pattern:.60}'")
         active: set[int] = set()
         for place in range(len(text) + 1):

@@ -1,0 +1,55 @@
+"""The run report, put together from what the jobs of one run left behind. Pure: dicts in, a dict out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+_HARDENING = ("passed_before", "passed_after", "total")
+_PATCHING = ("upgraded", "rebooted", "kernel", "seconds")
+_BACKUPS = ("restore_point", "kind", "bytes", "created")
+_DRILLS = ("restore_point", "outcome", "rto_seconds", "rpo_seconds", "rto_target", "rpo_target", "checks")
+
+
+def run_report(seen: Mapping[str, Any], guests: Iterable[Mapping[str, Any]], local: Mapping[str, Any],
+               now: float) -> dict[str, Any]:
+    """The parts of ``docs/report.schema.json`` beside the compliance.
+
+    `seen` is what ``vm_info`` returned; `guests` are the variables of the guests' hosts and `local` those of the
+    controller, where the roles leave ``muster_hardening``, ``muster_patching``, ``muster_backups``,
+    ``muster_snapshots`` and ``muster_drills``; `now` is epoch seconds.
+    """
+    found = list(guests)
+    facts = {str(guest.get("inventory_hostname", "")): guest.get("muster_guest") or {} for guest in found}
+    started = float(local.get("muster_started") or now)
+    report = {
+        "fleet": str(seen["fleet"]["name"]),
+        "generated": _time(now),
+        "seconds": round(now - started, 1),
+        "vms": [_vm(vm, facts.get(str(vm["name"]), {})) for vm in seen["vms"]],
+        "hardening": [_part(guest["muster_hardening"], _HARDENING) for guest in found if "muster_hardening" in guest],
+        "patching": [_part(guest["muster_patching"], _PATCHING) for guest in found if "muster_patching" in guest],
+        "backups": [{**_part(row, _BACKUPS), "created": _time(row["created"])}
+                    for row in local.get("muster_backups") or () if row.get("restore_point")],
+        "snapshots": [{"vm": row["vm"], "id": row["id"], "created": _time(row["created"])}
+                      for row in local.get("muster_snapshots") or () if row.get("id")],
+        "drills": [_part(row, _DRILLS) for row in local.get("muster_drills") or ()],
+    }
+    return {key: value for key, value in report.items() if value or key in ("fleet", "vms", "seconds")}
+
+
+def _part(row: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    return {"vm": row["vm"], **{key: row.get(key) for key in keys}}
+
+
+def _vm(vm: Mapping[str, Any], guest: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": vm["name"], "site": vm["site"], "uuid": vm.get("uuid"), "address": vm.get("address"),
+        "power": vm.get("power", "unknown"), "health": vm.get("health_state", "unknown"),
+        "os": (guest.get("os") or {}).get("pretty_name"),
+    }
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(float(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
