@@ -17,19 +17,32 @@ from ansible_collections.muster.fleet.plugins.module_utils.policy.fixes import F
 from ansible_collections.muster.fleet.plugins.module_utils.policy.packfile import PackError
 from ansible_collections.muster.fleet.plugins.module_utils.policy.rule import SEVERITIES, STAGES
 from ansible_collections.muster.fleet.plugins.module_utils.policy.summary import table, write_report
-from ansible_collections.muster.fleet.plugins.module_utils.policy.waivers import WaiverError, load_waivers
+from ansible_collections.muster.fleet.plugins.module_utils.policy.waivers import (
+    Waiver,
+    WaiverError,
+    load_waivers,
+    parse_waivers,
+)
 
 ARGUMENT_SPEC: dict[str, Any] = {
     "stage": {"type": "list", "elements": "str", "choices": list(STAGES), "required": True},
     "documents": {"type": "list", "elements": "dict", "required": True},
     "packs": {"type": "list", "elements": "str", "required": True},
-    "waivers": {"type": "path"},
+    "guests": {"type": "dict", "default": {}},
+    "waivers": {"type": "raw"},
     "base": {"type": "path"},
     "report": {"type": "path"},
     "run": {"type": "dict", "default": {}},
     "fail_on": {"type": "str", "choices": list(SEVERITIES)},
 }
 _NAMED = 3
+
+
+def _waivers(given: Any, base: Path) -> tuple[Waiver, ...]:
+    """The waivers of a list, as the fleet file has them, or of the file at a path."""
+    if isinstance(given, (list, tuple)):
+        return parse_waivers(given)
+    return load_waivers(base / str(given)) if given else ()
 
 
 class ActionModule(ActionBase):
@@ -48,15 +61,20 @@ class ActionModule(ActionBase):
         now = datetime.now(UTC)
         try:
             rules = load_rules(args["packs"], base)
-            waivers = load_waivers(base / args["waivers"]) if args["waivers"] else ()
+            waivers = _waivers(args["waivers"], base)
+            documents = [
+                {**document, "guest": args["guests"][document["name"]]}
+                if document.get("name") in args["guests"] else document
+                for document in args["documents"]
+            ]
             report = Report("")
             for stage in dict.fromkeys(args["stage"]):
-                report += check(args["documents"], rules, stage, waivers, now=now)
+                report += check(documents, rules, stage, waivers, now=now)
             result: dict[str, Any] = {"changed": False, "compliance": report.compliance()}
             if "guest" in args["stage"]:
                 result["settings"] = {
                     str(document.get("name", "")): settings(rules, document, waivers, now=now)
-                    for document in args["documents"]
+                    for document in documents
                 }
         except (PackError, WaiverError, FixConflictError, DocumentError) as error:
             raise AnsibleActionFail(str(error)) from None

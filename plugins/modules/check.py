@@ -49,9 +49,14 @@ options:
     type: list
     elements: str
     required: true
+  guests:
+    description: Facts of guests by the names of their VMs, as M(muster.fleet.guest_info) returns them. Each is added to
+      the document of its VM.
+    type: dict
+    default: {}
   waivers:
-    description: Path of a file with waivers.
-    type: path
+    description: Waivers as a list, as the fleet file has them, or the path of a file with waivers.
+    type: raw
   base:
     description: Folder that relative paths start from. The folder of the playbook if unset.
     type: path

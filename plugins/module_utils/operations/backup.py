@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..drivers.driver import Capability, Conflict, Driver, DriverError, Progress, silent
 from ..drivers import qcow2
+from ..drivers.driver import Capability, Conflict, Driver, DriverError, Progress, silent
 from ..model.errors import ModelError
 from ..model.fleet import Fleet
 from ..model.vm import VM, Mark
@@ -208,3 +208,23 @@ def as_restored(vm: VM, point: RestorePoint, name: str | None = None) -> VM:
               "size": max(part.virtual_size, known.get(part.name, {}).get("size") or 0)} for part in point.disks]
     return VM(name or vm.name, vm.site, {**vm.spec, "disks": disks}, point.uuid,
               state={"seed": point.seed, "hostname": vm.name})
+
+
+def restore_all(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str] = (), id_: str | None = None,
+                check: bool = False, parallel: int | None = None, progress: Progress = silent) -> list[Outcome]:
+    """`restore` for each VM of `names`; in check mode only the restore point is looked up."""
+    def work(vm: VM) -> Outcome:
+        start = time.monotonic()
+        if not check:
+            restore(fleet, drivers[vm.site], vm, id_, progress)
+        try:
+            point = find_point(repository_of(fleet, vm), vm, id_)
+        except Damaged as error:
+            raise ModelError(str(error)) from error
+        if point is None:
+            raise ModelError(f"VM '{vm.name}' at site '{vm.site}' has no restore point; nothing was changed")
+        return Outcome(vm.name, vm.site, point.id, point.kind, point.bytes, point.created, point.consistency,
+                       seconds=round(time.monotonic() - start, 1))
+
+    return each(chosen(fleet, names), work, lambda vm, error: Outcome(vm.name, vm.site, error=str(error)),
+                width(fleet, drivers, parallel))

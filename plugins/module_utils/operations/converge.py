@@ -177,3 +177,28 @@ def _unchanged(part: VMPlan) -> Outcome:
     assert actual is not None
     return Outcome(actual.name, actual.site, actual.uuid, power=actual.power, notes=part.notes,
                    address=str(actual.state.get("address", "")))
+
+
+def remove(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str] = (), check: bool = False,
+           progress: Progress = silent) -> list[Outcome]:
+    """Delete the VMs of `names`, all of the fleet's if none; one that is gone already is right.
+
+    A VM that is protected from deletion stays.
+    """
+    wanted = {(vm.site, vm.mark.vm): vm for vm in chosen(fleet, names) if vm.mark}
+    found = {(vm.site, vm.mark.vm): vm for vm in (vm for driver in drivers.values() for vm in driver.list())
+             if vm.mark is not None and vm.mark.fleet == fleet.name}
+
+    def work(key: tuple[str, str]) -> Outcome:
+        vm = found.get(key)
+        if vm is None:
+            return Outcome(wanted[key].name, key[0])
+        if (vm["protection"] or {}).get("deletion"):
+            raise Conflict("it is protected from deletion and was left as it is", site=vm.site, vm=vm.name,
+                           todo="Remove protection.deletion in a run of its own before")
+        if not check:
+            drivers[vm.site].delete(vm, progress)
+        return Outcome(vm.name, vm.site, vm.uuid, True, "delete", ("vm: delete",),
+                       {"before": {"exists": True}, "after": {"exists": False}})
+
+    return each(list(wanted), work, lambda key, error: Outcome(wanted[key].name, key[0], error=str(error)), 4)

@@ -173,3 +173,14 @@ class _Drill:
         if "failed" in outcomes:
             return "failed"
         return "passed" if self.rto is not None and "not_tested" not in outcomes else "not_tested"
+
+
+def sentence(outcome: Outcome) -> str:
+    """One sentence on a drill for people."""
+    where = f"VM '{outcome.vm}' at site '{outcome.site}'"
+    if outcome.outcome == "passed":
+        return f"{where}: the recovery drill passed, RTO {outcome.rto_seconds} s, RPO {outcome.rpo_seconds} s."
+    what = "failed" if outcome.outcome == "failed" else "could not be tested"
+    why = [check for check in outcome.checks if check.outcome == outcome.outcome]
+    told = "; ".join(f"{check.name}: {check.detail.rstrip('.')}" for check in why)
+    return f"{where}: the recovery drill {what}. {told}. The VM itself was not touched."

@@ -29,7 +29,7 @@ def kept_points(points: Sequence[RestorePoint], keep: Mapping[str, Any] | None) 
     for name, period in _PERIODS.items():
         seen: list[str] = []
         for point in newest:
-            label = period(datetime.datetime.fromtimestamp(point.created, datetime.timezone.utc))
+            label = period(datetime.datetime.fromtimestamp(point.created, datetime.UTC))
             if label not in seen:
                 if len(seen) == counts.get(name, 0):
                     break

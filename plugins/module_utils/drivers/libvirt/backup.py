@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from ...model.vm import VM, Mark
 from .. import qcow2
 from ..driver import Backup, BackupDisk, Failed, Progress
-from . import build
 from .connection import libvirt, told
+from .domain import parse
 from .guest import Agent
 from .volumes import Volumes
 
@@ -46,7 +46,7 @@ def take(driver: LibvirtDriver, domain: Any, directory: Path, restore_point: str
     try:
         created, consistency, made = _job(driver, domain, disks, restore_point, checkpoint, progress)
     except Failed as error:
-        if checkpoint is None or "checkpoint" not in str(error) and "bitmap" not in str(error):
+        if checkpoint is None or ("checkpoint" not in str(error) and "bitmap" not in str(error)):
             raise
         why, checkpoint = f"libvirt refused the incremental: {error.what}", None  # QEMU was killed, its bitmap is lost
         _forget(driver.site, domain)
@@ -99,7 +99,7 @@ def _job(driver: LibvirtDriver, domain: Any, disks: list[tuple[str, str, str, in
     ET.SubElement(point, "name").text = f"{_PREFIX}{restore_point}"
     job_disks, point_disks = ET.SubElement(job, "disks"), ET.SubElement(point, "disks")
     files = []
-    root = ET.fromstring(domain.XMLDesc(0))
+    root = parse(domain.XMLDesc(0))
     chosen = {target: (disk, path, size) for disk, target, path, size in disks}
     for node in root.findall("devices/disk/target"):
         target = node.get("dev", "")
@@ -156,7 +156,7 @@ def _volume(volumes: Volumes, path: str) -> Any:
     if found is None:
         folder = path.rpartition("/")[0]
         for pool in volumes.connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
-            if ET.fromstring(pool.XMLDesc(0)).findtext("target/path") == folder:
+            if parse(pool.XMLDesc(0)).findtext("target/path") == folder:
                 pool.refresh()
         found = volumes.at(path)
     return found

@@ -20,7 +20,9 @@ from ...model.units import format_size
 from ...model.vm import VM, Mark
 from .. import qcow2
 from ..driver import Progress, Unsupported
-from . import domain as xml, mark as marks, seed as seeds
+from . import domain as xml
+from . import mark as marks
+from . import seed as seeds
 from .connection import libvirt, told
 
 if TYPE_CHECKING:
@@ -100,7 +102,7 @@ def make(driver: LibvirtDriver, desired: VM, uuid: str, mark: Mark, contents: Ma
 
 
 def _path(pool: Any, name: str) -> str:
-    return f"{ET.fromstring(pool.XMLDesc(0)).findtext('target/path')}/{name}"
+    return f"{xml.parse(pool.XMLDesc(0)).findtext('target/path')}/{name}"
 
 
 def _make_seed(driver: LibvirtDriver, desired: VM, iso: str, instance: str, progress: Progress) -> None:
@@ -119,7 +121,7 @@ def demolish(driver: LibvirtDriver, domain: Any) -> None:
     """Stop the domain, delete the volumes that are its own, and undefine it last."""
     name, uuid = domain.name(), domain.UUIDString()
     with told(driver.site, name, "delete the VM"):
-        root = ET.fromstring(domain.XMLDesc(0))
+        root = xml.parse(domain.XMLDesc(0))
         written = marks.read(root)
         if domain.isActive():
             domain.destroy()
@@ -146,7 +148,7 @@ def add_disk(driver: LibvirtDriver, domain: Any, desired: VM, disk: Mapping[str,
     """Make a volume and attach it. A volume that cannot be attached is deleted again: nobody has written to it."""
     name = desired.name
     with told(driver.site, name, f"attach the disk '{disk['name']}'"):
-        root = ET.fromstring(domain.XMLDesc(0))
+        root = xml.parse(domain.XMLDesc(0))
         taken = {node.get("dev") for node in root.findall("devices/disk/target")}
         target = next(dev for letter in "bcdefghijklmnopqrstuvwxy" if (dev := f"vd{letter}") not in taken)
         pool = driver.volumes.pool(driver.pool_of(disk))

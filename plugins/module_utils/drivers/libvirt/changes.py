@@ -68,7 +68,7 @@ def _pin(domain: Any, cpuset: str | None, flags: int) -> None:
 
 def _live_disk(domain: Any, rest: str, change: Change, both: int) -> None:
     name, _, field = rest.partition(".")
-    node = device(ET.fromstring(domain.XMLDesc(0)), "disk", name)
+    node = device(xml.parse(domain.XMLDesc(0)), "disk", name)
     target = node.find("target").get("dev")  # type: ignore[union-attr]
     if field == "size":
         domain.blockResize(target, change.after, libvirt.VIR_DOMAIN_BLOCK_RESIZE_BYTES)
@@ -83,7 +83,7 @@ def _live_nic(domain: Any, rest: str, change: Change, both: int) -> None:
         node = xml.nic_element(change.after, domain.UUIDString())
         domain.attachDeviceFlags(ET.tostring(node, encoding="unicode"), both)
         return
-    root = ET.fromstring(domain.XMLDesc(0))
+    root = xml.parse(domain.XMLDesc(0))
     node = device(root, "interface", name)
     if not field:
         domain.detachDeviceFlags(ET.tostring(node, encoding="unicode"), both)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,6 +67,8 @@ def told(site: str, vm: str | None, doing: str) -> Iterator[None]:
     """Turn libvirt's errors inside the block into the contract's: ``unable to <doing>: <libvirt's words>``."""
     try:
         yield
+    except ValueError as error:
+        raise Failed(f"unable to {doing}: {error}", site=site, vm=vm, todo="Look at what that host really is") from error
     except libvirt.libvirtError as error:
         kind = kind_of(error)
         words = " ".join(str(error).split())[:400]
@@ -86,7 +89,7 @@ def connect(access: Site) -> Any:
         raise Unsupported("the Python bindings of libvirt are not installed", site=access.name,
                           todo="Install libvirt-python in the Python that runs this module (make install does)")
     libvirt.registerErrorHandler(lambda _context, _error: None, None)  # it would print to stderr beside our sentence
-    uri = str(access.options.get("uri") or "qemu:///system")
+    uri = str(access["uri"] or ("qemu:///system" if os.geteuid() == 0 else "qemu:///session"))
     try:
         connection = libvirt.open(uri)
     except libvirt.libvirtError as error:

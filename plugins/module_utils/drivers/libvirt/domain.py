@@ -17,6 +17,7 @@ ET.register_namespace(marks.PREFIX, marks.NAMESPACE)
 
 USER_NETWORK = "user"
 MEMORY_SLOTS = 8
+_LIMIT = 4 << 20
 _TARGETS = "abcdefghijklmnopqrstuvwxy"  # vda … vdy: the first 25 disks
 
 
@@ -34,6 +35,13 @@ class Isolation:
     """User-mode networking that reaches nothing: only these forwards lead in (guest port → loopback port)."""
 
     forwards: Mapping[int, int]
+
+
+def parse(text: str) -> ET.Element:
+    """libvirt's XML, which a hostile host may have written: bounded, and without entities to expand."""
+    if len(text) > _LIMIT or "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise ValueError("libvirt answered with a description that is larger than 4 MiB or declares entities")
+    return ET.fromstring(text)  # noqa: S314: what makes it unsafe is refused above
 
 
 def mac_of(uuid: str, nic: str) -> str:
@@ -132,7 +140,7 @@ def _isolated(root: ET.Element, uuid: str, isolation: Isolation) -> None:
 
 def is_isolated(xml: str) -> bool:
     """Whether a domain, as the hypervisor has it, has no NIC but restricted ones. Asked before a twin is started."""
-    root = ET.fromstring(xml)
+    root = parse(xml)
     args = [node.get("value", "") for node in root.iter(f"{{{QEMU_NS}}}arg")]
     nets = [value for value in args if value.startswith(("user,", "tap,", "bridge,", "socket,", "vde,"))]
     return (root.find("devices/interface") is None and root.find("devices/hostdev") is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import time
 import uuid as uuids
@@ -16,9 +15,10 @@ from typing import Any, ClassVar
 from ...model.fleet import Site
 from ...model.planner import Change
 from ...model.vm import VM, Mark
-from ..driver import (Backup, Capability, Conflict, Driver, Executed, Failed, Image, NotFound, Progress, Snapshot,
-                      silent)
-from . import backup, build, changes, domain as xml, forwards, guest, listing, mark as marks, snapshots, support
+from ..driver import Backup, Capability, Conflict, Driver, Executed, Failed, Image, NotFound, Progress, Snapshot, silent
+from . import backup, build, changes, forwards, guest, listing, snapshots, support
+from . import domain as xml
+from . import mark as marks
 from .connection import code_is, connect, libvirt, told
 from .volumes import Volumes
 
@@ -26,7 +26,7 @@ from .volumes import Volumes
 class LibvirtDriver(Driver):
     """One connection to one libvirt daemon: ``qemu:///system``, ``qemu:///session``, ``qemu+ssh://…``, ``test:///…``.
 
-    Options of the site: `uri`, `pool` (storage pool, ``default`` if unset), `ssh` (`user`, `key`).
+    Options of the site: `uri` (the system's daemon for root, the user's own for others if unset), `pool` (storage pool, ``default`` if unset), `ssh` (`user`, `key`).
     """
 
     platform: ClassVar[str] = "libvirt"
@@ -74,7 +74,7 @@ class LibvirtDriver(Driver):
         """libvirt's object of `vm`, which must bear the ownership mark: what does not is never changed."""
         domain = self.domain(vm)
         with told(self.site, vm.name, "read the VM"):
-            root = ET.fromstring(domain.XMLDesc(0))
+            root = xml.parse(domain.XMLDesc(0))
         if marks.read(root) is None:
             raise Conflict(f"unable to {doing}: the VM bears no ownership mark of Muster; it was left as it is",
                            site=self.site, vm=vm.name, todo="Muster changes only VMs that it made or was told to adopt")
@@ -162,14 +162,14 @@ class LibvirtDriver(Driver):
             build.grow_stopped(self, domain, name, change.after)
         else:
             with told(self.site, actual.name, f"change {change.field}"):
-                root = ET.fromstring(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+                root = xml.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
                 changes.edit(root, change, desired, domain.UUIDString())
                 self.connection.defineXML(ET.tostring(root, encoding="unicode"))
 
     def _remark(self, domain: Any, desired: VM) -> None:
         """Bring the fields that live in the mark up to date."""
         with told(self.site, desired.name, "write the ownership mark"):
-            written = marks.read(ET.fromstring(domain.XMLDesc(0)))
+            written = marks.read(xml.parse(domain.XMLDesc(0)))
             assert written is not None
             fields = {**written.fields, **build.mark_fields(desired)}
             if fields != written.fields:
@@ -178,7 +178,7 @@ class LibvirtDriver(Driver):
     def _forward(self, domain: Any, desired: VM | None) -> None:
         """See to the forwarded ports of a running domain and keep in its mark which they are."""
         with told(self.site, domain.name(), "read the VM"):
-            written = marks.read(ET.fromstring(domain.XMLDesc(0)))
+            written = marks.read(xml.parse(domain.XMLDesc(0)))
         if written is None or self.type == "test":
             return
         nics = (desired["nics"] if desired else None) or written.fields.get("nics") or []
@@ -214,7 +214,7 @@ class LibvirtDriver(Driver):
         return self.reread(domain)
 
     def _start(self, domain: Any) -> None:
-        root = ET.fromstring(domain.XMLDesc(0))
+        root = xml.parse(domain.XMLDesc(0))
         written = marks.read(root)
         twin = root.find(f"{{{xml.QEMU_NS}}}commandline") is not None
         if twin and not xml.is_isolated(domain.XMLDesc(0)):
@@ -267,7 +267,7 @@ class LibvirtDriver(Driver):
 
         guest.wait_for_boot(self.connection, domain, self.site, ready, progress, stall, timeout)
         with told(self.site, vm.name, "write the ownership mark"):
-            written = marks.read(ET.fromstring(domain.XMLDesc(0)))
+            written = marks.read(xml.parse(domain.XMLDesc(0)))
             if written is not None and not written.ready:
                 build.write_mark(domain, replace(written, ready=True))
         return self.reread(domain)

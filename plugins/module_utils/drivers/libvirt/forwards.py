@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..driver import Conflict, Failed
-from .connection import libvirt, told
+from .connection import told
 
 try:
     import libvirt_qemu

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...model.vm import VM
-from ..driver import Failed
-from . import domain as xml, forwards, mark as marks
+from . import domain as xml
+from . import forwards
+from . import mark as marks
 from .connection import code_is, libvirt, told
 
-_XML_LIMIT = 4 << 20
 _MARK_ONLY = ("image", "profile", "tags", "protection", "schedule", "health", "host")
 
 
@@ -37,10 +37,7 @@ def every(connection: Any, site: str) -> list[VM]:
 
 def one(domain: Any, site: str, stats: Mapping[str, Any] | None = None) -> VM:
     """One domain as a VM."""
-    text = domain.XMLDesc(0)
-    if len(text) > _XML_LIMIT:
-        raise Failed("libvirt's description of the VM is larger than 4 MiB", site=site, vm=domain.name())
-    root = ET.fromstring(text)
+    root = xml.parse(domain.XMLDesc(0))
     spec = xml.read(root)
     written = marks.read(root)
     sizes = _sizes(domain, stats)
@@ -142,7 +139,7 @@ def accelerator(connection: Any, remote: bool) -> str:
 
     A nested host can open /dev/kvm, create a VM and then hang its guest: the flags are what counts.
     """
-    root = ET.fromstring(connection.getCapabilities())
+    root = xml.parse(connection.getCapabilities())
     if not any(node.get("type") == "kvm" for node in root.iter("domain")):
         return "qemu"
     cpu = root.find("host/cpu")
@@ -151,7 +148,7 @@ def accelerator(connection: Any, remote: bool) -> str:
         with contextlib.suppress(libvirt.libvirtError):
             full = connection.baselineCPU([ET.tostring(cpu, encoding="unicode")],
                                           libvirt.VIR_CONNECT_BASELINE_CPU_EXPAND_FEATURES)
-            features |= {node.get("name") for node in ET.fromstring(full).iter("feature")}
+            features |= {node.get("name") for node in xml.parse(full).iter("feature")}
     if not remote:
         with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
             flags = set(file.read(1 << 20).split())

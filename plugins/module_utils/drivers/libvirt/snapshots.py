@@ -8,6 +8,7 @@ from typing import Any
 
 from ..driver import Conflict, Failed, NotFound, Progress, Snapshot
 from .connection import libvirt, told
+from .domain import parse
 
 _PREFIX = "muster-"
 
@@ -15,7 +16,7 @@ _PREFIX = "muster-"
 def every(domain: Any, site: str) -> list[Snapshot]:
     """The domain's snapshots, oldest first; foreign ones bear no operation."""
     with told(site, domain.name(), "list the snapshots"):
-        found = [_read(ET.fromstring(snapshot.getXMLDesc(0))) for snapshot in domain.listAllSnapshots(0)]
+        found = [_read(parse(snapshot.getXMLDesc(0))) for snapshot in domain.listAllSnapshots(0)]
     return sorted(found, key=lambda snapshot: snapshot.created)
 
 
@@ -76,7 +77,7 @@ def revert(domain: Any, site: str, snapshot: Snapshot, progress: Progress) -> No
     found = _find(domain, site, snapshot)
     name = domain.name()
     with told(site, name, f"revert to the snapshot '{snapshot.id}'"):
-        kind = ET.fromstring(found.getXMLDesc(0))
+        kind = parse(found.getXMLDesc(0))
         if any(node.get("snapshot") == "external" for node in kind.findall("disks/disk")):
             raise Conflict(f"'{snapshot.id}' is an external snapshot, which libvirt cannot revert; nothing was changed",
                            site=site, vm=name, todo="Restore the VM from a restore point instead")

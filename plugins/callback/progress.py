@@ -1,0 +1,90 @@
+# Copyright (c) Muster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Long tasks show that they move."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: progress
+type: notification
+version_added: 0.1.0
+short_description: Long tasks show that they move
+description:
+  - Prints what Muster's modules report while they run, and a sign of life from every other task that takes long.
+author:
+  - Muster contributors (@muster)
+options:
+  interval:
+    description: Seconds between two lines of one task.
+    type: float
+    default: 5
+    env:
+      - name: MUSTER_PROGRESS_INTERVAL
+    ini:
+      - section: muster
+        key: progress_interval
+requirements:
+  - enable in configuration
+"""
+
+import os
+import tempfile
+import threading
+import time
+
+from ansible.plugins.callback import CallbackBase
+
+VARIABLE = "MUSTER_PROGRESS"  # the environment variable that tells modules where to write
+
+
+class CallbackModule(CallbackBase):
+    """A thread that prints the newest line of a file to which the modules write."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "notification"
+    CALLBACK_NAME = "muster.fleet.progress"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._task, self._since, self._said = "", 0.0, 0.0
+        self._over = threading.Event()
+        self._folder = None
+
+    def v2_playbook_on_start(self, playbook):
+        """Open the file and begin to watch it."""
+        self._folder = tempfile.TemporaryDirectory(prefix="muster-progress-")
+        self._path = os.path.join(self._folder.name, "news")
+        os.environ[VARIABLE] = self._path
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def v2_playbook_on_task_start(self, task, is_conditional):
+        """A task begins: the clock starts anew."""
+        self._task, self._since = task.get_name().strip(), time.monotonic()
+        self._said = self._since
+
+    def v2_playbook_on_stats(self, stats):
+        """The end."""
+        self._over.set()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def _watch(self):
+        offset, newest = 0, ""
+        interval = self.get_option("interval")
+        while not self._over.wait(0.5):
+            try:
+                with open(self._path, encoding="utf-8", errors="replace") as file:
+                    file.seek(offset)
+                    lines = file.read(1 << 20).splitlines()
+                    offset = file.tell()
+            except OSError:
+                lines = []
+            if lines:
+                newest = lines[-1].partition("\t")[2]
+            now = time.monotonic()
+            # A task without news of its own gives a rarer sign of life.
+            if self._task and now - self._said >= (interval if newest else 3 * interval):
+                text = newest or self._task
+                self._display.display(f"    … {now - self._since:3.0f} s  {text}", color="bright gray")
+                self._said, newest = now, ""

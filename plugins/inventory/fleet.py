@@ -1,0 +1,100 @@
+# Copyright (c) Muster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The VMs of a fleet as an inventory, with their live addresses."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: fleet
+version_added: 0.1.0
+short_description: The VMs of a fleet, with their live addresses
+description:
+  - Reads the fleet file and asks each of its sites once. VMs that bear the fleet's mark become hosts.
+  - Groups are C(site_<site>), C(profile_<profile>) and C(tag_<name>_<value>), beside those of C(keyed_groups).
+  - The name of an inventory file ends in C(fleet.yml), C(fleet.yaml), C(muster.yml) or C(muster.yaml).
+author:
+  - Muster contributors (@muster)
+extends_documentation_fragment:
+  - constructed
+  - inventory_cache
+options:
+  plugin:
+    description: The name of this plugin.
+    required: true
+    choices: [muster.fleet.fleet]
+  fleet_file:
+    description: The fleet file. A relative path begins at the folder of the inventory file.
+    type: path
+    required: true
+"""
+
+EXAMPLES = r"""
+plugin: muster.fleet.fleet
+fleet_file: fleet.yml
+keyed_groups:
+  - key: tags.environment
+    prefix: env
+"""
+
+import os
+
+from ansible.errors import AnsibleParserError
+from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
+from ansible_collections.muster.fleet.plugins.module_utils.drivers.driver import DriverError
+from ansible_collections.muster.fleet.plugins.module_utils.model.errors import ModelError
+from ansible_collections.muster.fleet.plugins.module_utils.operations import hosts
+from ansible_collections.muster.fleet.plugins.module_utils.operations.session import connected, read_fleet
+
+
+class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
+    """Fleet file and sites in, hosts and groups out."""
+
+    NAME = "muster.fleet.fleet"
+
+    def verify_file(self, path):
+        """Whether the file may be for this plugin."""
+        return super().verify_file(path) and path.endswith(("fleet.yml", "fleet.yaml", "muster.yml", "muster.yaml"))
+
+    def parse(self, inventory, loader, path, cache=True):
+        """Fill the inventory, from the cache where it is on and fresh."""
+        super().parse(inventory, loader, path, cache)
+        self._read_config_data(path)
+        key = self.get_cache_key(path)
+        self.load_cache_plugin()
+        use = self.get_option("cache") and cache
+        found = None
+        if use:
+            try:
+                found = self._cache[key]
+            except KeyError:
+                found = None
+        if found is None:
+            found = self._ask(os.path.join(os.path.dirname(os.path.abspath(path)), self.get_option("fleet_file")))
+            if self.get_option("cache"):
+                self._cache[key] = found
+        for name, entry in found.items():
+            self._add(name, entry)
+
+    def _ask(self, fleet_file):
+        try:
+            fleet = read_fleet(fleet_file)
+            with connected(fleet) as drivers:
+                listed = [vm for driver in drivers.values() for vm in driver.list()]
+        except (DriverError, ModelError) as error:
+            raise AnsibleParserError(str(error)) from error
+        return {name: {"document": vm.document(), "variables": hosts.variables(fleet, vm), "groups": hosts.groups(vm)}
+                for name, vm in hosts.of_fleet(fleet, listed).items()}
+
+    def _add(self, name, entry):
+        document, variables = entry["document"], entry["variables"]
+        self.inventory.add_host(name)
+        for key, value in variables.items():
+            self.inventory.set_variable(name, key, value)
+        # What came from outside is never a template: Ansible marks what an inventory plugin sets as untrusted.
+        self.inventory.set_variable(name, "muster", document)
+        for group in entry["groups"]:
+            self.inventory.add_host(name, group=self.inventory.add_group(group))
+        strict = self.get_option("strict")
+        self._set_composite_vars(self.get_option("compose"), document, name, strict=strict)
+        self._add_host_to_composed_groups(self.get_option("groups"), document, name, strict=strict)
+        self._add_host_to_keyed_groups(self.get_option("keyed_groups"), document, name, strict=strict)

@@ -1,0 +1,66 @@
+"""What the modules that run on the controller share: their options, their sessions, their results.
+
+A module is an argument spec, one call into `operations`, and a result; what goes wrong becomes one sentence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from .drivers.driver import Driver, DriverError
+from .model.errors import ModelError
+from .model.fleet import Fleet
+from .operations.session import connected, read_fleet
+
+PROGRESS = "MUSTER_PROGRESS"  # the file in which the progress callback looks for news
+
+FLEET_OPTIONS: dict[str, Any] = {
+    "fleet_file": {"type": "path", "required": True},
+    "vms": {"type": "list", "elements": "str", "default": []},
+    "parallel": {"type": "int"},
+}
+
+
+def progress(message: str) -> None:
+    """Tell the progress callback, where one listens: modules themselves have no way to speak while they run."""
+    path = os.environ.get(PROGRESS)
+    if path:
+        with contextlib.suppress(OSError), open(path, "a", encoding="utf-8") as file:
+            file.write(f"{time.time():.1f}\t{message[:400]}\n")
+
+
+@contextlib.contextmanager
+def told(module: AnsibleModule) -> Iterator[None]:
+    """Turn the errors of the house into the module's failure: a sentence, no traceback."""
+    try:
+        yield
+    except (DriverError, ModelError) as error:
+        module.fail_json(msg=str(error))
+    except ImportError as error:
+        module.fail_json(msg=f"The Python that runs this module lacks a library: {error}. Run make install, or set "
+                             "ansible_python_interpreter to one that has it.")
+
+
+@contextlib.contextmanager
+def session(module: AnsibleModule) -> Iterator[tuple[Fleet, Mapping[str, Driver]]]:
+    """The fleet of `fleet_file` and the drivers of the sites that `vms` live at."""
+    with told(module):
+        fleet = read_fleet(module.params["fleet_file"])
+        with connected(fleet, module.params["vms"]) as drivers:
+            yield fleet, drivers
+
+
+def finish(module: AnsibleModule, outcomes: Sequence[Any], as_dict: Callable[[Any], dict[str, Any]], changed: bool,
+           **more: Any) -> None:
+    """End the module with one entry per VM; any error fails it, with all of them in its message."""
+    errors = [outcome.error for outcome in outcomes if outcome.error]
+    result = {"changed": changed, "vms": [as_dict(outcome) for outcome in outcomes], **more}
+    if errors:
+        module.fail_json(msg="\n".join(dict.fromkeys(errors)), **result)
+    module.exit_json(**result)

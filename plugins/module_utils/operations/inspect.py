@@ -1,0 +1,62 @@
+"""Reading a fleet: its VMs as the documents that rules and reports see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ..drivers.driver import Capability, Driver, Progress, silent
+from ..model.fleet import Fleet
+from ..model.vm import VM
+from . import health, hosts
+from .backup import repository_of
+from .converge import see
+from .session import chosen, each, width
+
+
+def look(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str] = (), gather: Sequence[str] = (),
+         every: bool = False, patience: float = 0, parallel: int | None = None,
+         progress: Progress = silent) -> dict[str, Any]:
+    """What is known of a fleet, after one listing of each site.
+
+    ``vms`` holds its VMs (`every`: all of the sites) as documents; `gather` adds to them: ``health`` the keys
+    ``health_state`` and ``health_checks``, ``snapshots`` and ``restore_points`` lists, oldest first. ``hosts`` holds
+    for each guest that can be reached its ``variables`` and ``groups`` in Ansible, ``fleet`` the name, the rules, the waivers and the VMs of the file.
+    """
+    wanted = {(vm.site, vm.name): vm for vm in chosen(fleet, names)}
+    seen = see(fleet, drivers)
+    ours = [vm for vm in seen if vm.mark is not None and vm.mark.fleet == fleet.name and (vm.site, vm.mark.vm) in wanted]
+
+    def work(vm: VM) -> dict[str, Any]:
+        return _document(fleet, drivers[vm.site], vm, gather, patience, progress)
+
+    def failed(vm: VM, error: Exception) -> dict[str, Any]:
+        raise error
+
+    return {
+        "vms": each(seen if every else ours, work, failed, width(fleet, drivers, parallel)),
+        "hosts": {name: {"variables": found, "groups": hosts.groups(vm)}
+                  for name, vm in hosts.of_fleet(fleet, ours).items() if (found := hosts.variables(fleet, vm))},
+        "fleet": {"name": fleet.name, "rules": list(fleet.rules),
+                  "waivers": [asdict(waiver) for waiver in fleet.waivers], "source": fleet.source,
+                  "spec": [vm.document() for vm in wanted.values()]},
+    }
+
+
+def _document(fleet: Fleet, driver: Driver, vm: VM, gather: Sequence[str], patience: float,
+              progress: Progress) -> dict[str, Any]:
+    document = vm.document()
+    if "snapshots" in gather and Capability.SNAPSHOT in driver.capabilities:
+        document["snapshots"] = [{**asdict(snapshot), "name": snapshot.id} for snapshot in driver.snapshots(vm)]
+    ours = vm.mark is not None and vm.mark.fleet == fleet.name
+    if "restore_points" in gather and ours and fleet.sites[vm.site]["repository"]:
+        points, damaged = repository_of(fleet, vm).points(vm)
+        document["restore_points"] = [{"id": point.id, "created": int(point.created), "kind": point.kind,
+                                       "bytes": point.bytes} for point in points]
+        document["restore_points_damaged"] = damaged
+    if "health" in gather:
+        checks = health.ask(driver, vm, vm["health"], patience, progress) if vm.power == "on" else []
+        document["health_state"] = health.verdict(checks) if vm.power == "on" else "unhealthy"
+        document["health_checks"] = [check.as_dict() for check in checks]
+    return document

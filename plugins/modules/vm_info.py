@@ -1,0 +1,98 @@
+#!/usr/bin/python
+# Copyright (c) Muster contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is known of VMs."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: vm_info
+version_added: 0.1.0
+short_description: Read the VMs of a fleet's sites
+description:
+  - Asks each site once and returns its VMs in normal form, sizes in bytes and durations in seconds.
+  - A site that does not answer fails the module; a VM is never reported as absent because nobody could look.
+author:
+  - Muster contributors (@muster)
+extends_documentation_fragment:
+  - muster.fleet.fleet
+attributes:
+  check_mode:
+    description: Predicts exactly what a run would do, and changes nothing.
+    support: full
+  diff_mode:
+    description: Shows what changes of each VM.
+    support: none
+options:
+  gather:
+    description: What to read beside the listing. V(health) asks the VM's services, V(snapshots) and V(restore_points) list them.
+    type: list
+    elements: str
+    choices: [health, snapshots, restore_points]
+    default: []
+  patience:
+    description: How many seconds to wait for a service that does not answer well at once.
+    type: int
+    default: 0
+  all:
+    description: Whether to return VMs that are not of this fleet too.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: Does the fleet serve?
+  muster.fleet.vm_info:
+    fleet_file: fleet.yml
+    gather: [health]
+"""
+
+RETURN = r"""
+vms:
+  description: The VMs as documents.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - name: web
+      site: lab
+      power: "on"
+      cpus: 2
+      health_state: healthy
+hosts:
+  description: For each VM of the fleet that can be reached, the variables and groups of its host in Ansible.
+  returned: always
+  type: dict
+  sample:
+    web:
+      variables: {ansible_host: 127.0.0.1, ansible_port: 40022, ansible_user: muster}
+      groups: [site_lab, profile_web]
+fleet:
+  description: Name, rules and spec of the fleet file; C(spec) holds its VMs as documents.
+  returned: always
+  type: dict
+  sample: {name: acme, rules: [muster/baseline], spec: []}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.muster.fleet.plugins.module_utils.module import FLEET_OPTIONS, progress, session
+from ansible_collections.muster.fleet.plugins.module_utils.operations import inspect
+
+
+def main():
+    """The module."""
+    module = AnsibleModule(supports_check_mode=True, argument_spec={
+        **FLEET_OPTIONS,
+        "gather": {"type": "list", "elements": "str", "choices": ["health", "snapshots", "restore_points"], "default": []},
+        "patience": {"type": "int", "default": 0},
+        "all": {"type": "bool", "default": False},
+    })
+    params = module.params
+    with session(module) as (fleet, drivers):
+        result = inspect.look(fleet, drivers, params["vms"], params["gather"], every=params["all"],
+                              patience=params["patience"], parallel=params["parallel"], progress=progress)
+    module.exit_json(changed=False, **result)
+
+
+if __name__ == "__main__":
+    main()
