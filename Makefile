@@ -61,9 +61,7 @@ $(STAMPS)/packages: tools/prepare.py | $(STAMPS)/python
 	@touch $@
 
 $(STAMPS)/venv: pyproject.toml $(STAMPS)/packages
-	@echo "Preparing $(VENV): Muster and what it needs, from the Python package index"
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[libvirt,test,lint]'
+	@$(PYTHON) -m tools.venv
 	@touch $@
 
 $(COLLECTION):

@@ -16,14 +16,12 @@ import sys
 import time
 from pathlib import Path
 
+from tools.errors import ToolError
+
 BUILD = Path(__file__).resolve().parent.parent / "build" / "libvirt"
 DAEMONS = ("virtlogd", "libvirtd")
 PATIENCE = 30.0  # seconds until libvirt must have answered
 SBIN = os.pathsep.join(("/usr/local/sbin", "/usr/sbin", "/sbin"))
-
-
-class DaemonError(Exception):
-    """libvirt does not answer and cannot be started. The text says what to do now."""
 
 
 def uri() -> str:
@@ -32,7 +30,7 @@ def uri() -> str:
 
 
 def answers() -> str:
-    """"" where libvirt answers, else what it said instead."""
+    """ "" where libvirt answers, else what it said instead."""
     try:
         argv = ["virsh", "--connect", uri(), "--quiet", "uri"]
         answer = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE, check=False)
@@ -44,12 +42,12 @@ def answers() -> str:
 
 
 def start(build: Path = BUILD) -> bool:
-    """Make libvirt answer; True where this call started it. Raises DaemonError."""
+    """Make libvirt answer; True where this call started it. Raises ToolError."""
     problem = answers()
     if not problem:
         return False
     if os.geteuid() != 0:
-        raise DaemonError(f"libvirt's session daemon does not start ({problem}); run 'make install', then try again.")
+        raise ToolError(f"libvirt's session daemon does not start ({problem}); run 'make install', then try again.")
     if Path("/run/systemd/system").is_dir():
         subprocess.run(["systemctl", "start", "libvirtd.service"], check=False)
     else:
@@ -58,7 +56,7 @@ def start(build: Path = BUILD) -> bool:
     deadline = time.monotonic() + PATIENCE
     while problem := answers():
         if time.monotonic() > deadline:
-            raise DaemonError(f"libvirt does not answer at {uri()}: {problem}. Its log says why; then run this again.")
+            raise ToolError(f"libvirt does not answer at {uri()}: {problem}. Its log says why; then run this again.")
         time.sleep(0.2)
     return (build / "started.json").exists()
 
@@ -82,14 +80,14 @@ def _launch(name: str, build: Path) -> None:
     """Start one daemon in the background and record its process id with its birth, which no later process shares."""
     program = shutil.which(name, path=os.environ.get("PATH", "") + os.pathsep + SBIN)
     if not program:
-        raise DaemonError(f"{name} is not installed; run 'make install', which installs it.")
+        raise ToolError(f"{name} is not installed; run 'make install', which installs it.")
     if _running(name):
         return
     build.mkdir(parents=True, exist_ok=True)
     pidfile = build / f"{name}.pid"
     done = subprocess.run([program, "-d", "-p", str(pidfile)], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise DaemonError(f"{name} did not start: {done.stderr.strip() or f'exit code {done.returncode}'}")
+        raise ToolError(f"{name} did not start: {done.stderr.strip() or f'exit code {done.returncode}'}")
     pid = int(pidfile.read_text(encoding="ascii"))
     record = build / "started.json"
     started = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {}
@@ -119,7 +117,7 @@ def _await_end(pid: int, born: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while _born(pid) == born:
         if time.monotonic() > deadline:
-            raise DaemonError(f"Process {pid} did not end within {PATIENCE:.0f} s of being asked to; end it by hand.")
+            raise ToolError(f"Process {pid} did not end within {PATIENCE:.0f} s of being asked to; end it by hand.")
         time.sleep(0.1)
 
 
@@ -137,7 +135,7 @@ def main(arguments: list[str]) -> int:
             case _:
                 print("usage: python3 -m tools.libvirt_daemon start|stop|status", file=sys.stderr)
                 return 2
-    except DaemonError as error:
+    except ToolError as error:
         print(error, file=sys.stderr)
         return 2
     return 0

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tools.image.errors import ImageError
+from tools.errors import ToolError
 
 EVERY = 5.0  # seconds between two lines of one step
 _PR_SET_PDEATHSIG = 1
@@ -57,7 +57,7 @@ def _die_with_parent() -> None:
 
 
 def run(argv: Sequence[str], log: Path, on_line: Callable[[str], None] | None = None) -> None:
-    """Run ``argv``, append its output to ``log``; an exit code that is not 0 raises ImageError with the last lines."""
+    """Run ``argv``, append its output to ``log``; an exit code that is not 0 raises ToolError with the last lines."""
     tail: deque[str] = deque(maxlen=8)
     with log.open("a", encoding="utf-8") as out:
         out.write(f"$ {' '.join(argv)}\n")
@@ -72,7 +72,7 @@ def run(argv: Sequence[str], log: Path, on_line: Callable[[str], None] | None = 
                 preexec_fn=_die_with_parent,
             )
         except FileNotFoundError:
-            raise ImageError(f"{argv[0]} is not installed; run 'make install', which installs it.") from None
+            raise ToolError(f"{argv[0]} is not installed; run 'make install', which installs it.") from None
         assert child.stdout is not None
         try:
             for line in child.stdout:
@@ -88,4 +88,4 @@ def run(argv: Sequence[str], log: Path, on_line: Callable[[str], None] | None = 
             raise
     if code != 0:
         lines = "\n  ".join(tail)
-        raise ImageError(f"{argv[0]} ended with exit code {code}; the whole output is in {log}. Its end:\n  {lines}")
+        raise ToolError(f"{argv[0]} ended with exit code {code}; the whole output is in {log}. Its end:\n  {lines}")

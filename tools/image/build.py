@@ -16,9 +16,9 @@ import tempfile
 from pathlib import Path
 from types import FrameType
 
+from tools.errors import ToolError
 from tools.image import cache, disk, guest, outside, rootfs, sources
-from tools.image.errors import ImageError
-from tools.image.progress import Progress
+from tools.progress import Progress
 
 SPACE = 4 << 30  # bytes that a build needs for a moment
 HERE = Path(__file__).parent
@@ -42,7 +42,7 @@ def image_path() -> Path:
 
 
 def ensure(progress: Progress) -> Path:
-    """The path of a whole image: cached, built, or from outside. Raises ImageError."""
+    """The path of a whole image: cached, built, or from outside. Raises ToolError."""
     images = cache.folder()
     with cache.locked(images):
         _sweep(images)
@@ -70,7 +70,7 @@ def _sweep(images: Path) -> None:
 def _build(image: Path, progress: Progress) -> None:
     free = shutil.disk_usage(image.parent).free
     if free < SPACE:
-        raise ImageError(
+        raise ToolError(
             f"The image cache {image.parent} has {free >> 20} MiB free and a build needs {SPACE >> 20}: "
             "make room or set MUSTER_CACHE to a folder with more."
         )
@@ -100,7 +100,7 @@ def main() -> int:
     progress = Progress("building the guest image")
     try:
         print(ensure(progress))
-    except ImageError as error:
+    except ToolError as error:
         print(f"guest image: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

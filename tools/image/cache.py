@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tools.image.errors import ImageError
+from tools.errors import ToolError
 
 CHUNK = 1 << 20
 
@@ -63,10 +63,10 @@ def locked(cache: Path) -> Iterator[None]:
         cache.mkdir(parents=True, exist_ok=True, mode=0o755)
         lock = (cache / ".lock").open("w")
     except OSError as error:
-        raise ImageError(f"The image cache {cache} cannot be written ({error.strerror}); set MUSTER_CACHE.") from None
+        raise ToolError(f"The image cache {cache} cannot be written ({error.strerror}); set MUSTER_CACHE.") from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ImageError(f"Another build works in {cache}; wait until it is done, then run this again.") from None
+            raise ToolError(f"Another build works in {cache}; wait until it is done, then run this again.") from None
         yield

@@ -6,8 +6,8 @@ import os
 import struct
 from pathlib import Path
 
-from tools.image.progress import Progress, run
 from tools.image.rootfs import as_root
+from tools.progress import Progress, run
 
 SECTOR = 512
 MIB = 1 << 20

@@ -12,9 +12,9 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from tools.errors import ToolError
 from tools.image import cache
-from tools.image.errors import ImageError
-from tools.image.progress import Progress
+from tools.progress import Progress
 
 TIMEOUT = 60  # seconds without a byte
 
@@ -22,7 +22,7 @@ TIMEOUT = 60  # seconds without a byte
 def take(where: str, expected: str, images: Path, progress: Progress) -> Path:
     """Verify the image at ``where`` (path or http(s) URL) and put it into the cache; return its place there."""
     if not re.fullmatch(r"[0-9a-fA-F]{64}", expected):
-        raise ImageError("MUSTER_IMAGE needs MUSTER_IMAGE_SHA256, the 64 hexadecimal digits of its SHA-256.")
+        raise ToolError("MUSTER_IMAGE needs MUSTER_IMAGE_SHA256, the 64 hexadecimal digits of its SHA-256.")
     expected = expected.lower()
     image = images / f"outside-{expected[:16]}.qcow2"
     if cache.state(image) == "whole" and cache.sha256(image) == expected:
@@ -33,7 +33,7 @@ def take(where: str, expected: str, images: Path, progress: Progress) -> Path:
             _fetch(where, coming)
         actual = cache.sha256(coming)
         if actual != expected:
-            raise ImageError(
+            raise ToolError(
                 f"The image {where} has the SHA-256 {actual}, not {expected}: it is not used. "
                 "Correct MUSTER_IMAGE_SHA256 or fetch the image again."
             )
@@ -53,7 +53,7 @@ def _fetch(where: str, target: Path) -> None:
             shutil.copyfile(where, target)
     except (OSError, urllib.error.URLError, ValueError) as error:
         reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or error
-        raise ImageError(f"The image {where} cannot be read ({reason}); check MUSTER_IMAGE.") from None
+        raise ToolError(f"The image {where} cannot be read ({reason}); check MUSTER_IMAGE.") from None
 
 
 def refuse_references(image: Path, name: str) -> None:
@@ -62,9 +62,9 @@ def refuse_references(image: Path, name: str) -> None:
     try:
         answer = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT, check=False)
     except FileNotFoundError:
-        raise ImageError("qemu-img is not installed; run 'make install', which installs it.") from None
+        raise ToolError("qemu-img is not installed; run 'make install', which installs it.") from None
     if answer.returncode != 0:
-        raise ImageError(f"The image {name} is not a qcow2 image; convert it with 'qemu-img convert -O qcow2'.")
+        raise ToolError(f"The image {name} is not a qcow2 image; convert it with 'qemu-img convert -O qcow2'.")
     facts = json.loads(answer.stdout)
     specific = (facts.get("format-specific") or {}).get("data") or {}
     named = {
@@ -73,7 +73,7 @@ def refuse_references(image: Path, name: str) -> None:
     }
     for kind, value in named.items():
         if value:
-            raise ImageError(
+            raise ToolError(
                 f"The image {name} has a {kind}, which could be any file of this machine: it is not used. "
                 "Flatten it where it was made with 'qemu-img convert -O qcow2'."
             )

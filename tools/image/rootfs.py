@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tools.errors import ToolError
 from tools.image import sources
-from tools.image.errors import ImageError
-from tools.image.progress import Progress, run
+from tools.progress import Progress, run
 
 PACKAGES = (
     # boots by itself and is upgraded by apt
@@ -50,7 +50,7 @@ def as_root(argv: Sequence[str]) -> list[str]:
     if os.geteuid() == 0:
         return list(argv)
     if not shutil.which("newuidmap"):
-        raise ImageError("Building the guest image without root needs newuidmap; install the package uidmap.")
+        raise ToolError("Building the guest image without root needs newuidmap; install the package uidmap.")
     namespace = ["unshare", "--user", "--map-root-user", "--map-auto", "--mount", "--pid", "--fork", "--kill-child"]
     return [*namespace, *argv]
 
@@ -59,8 +59,8 @@ def unpack(folder: Path, log: Path, progress: Progress) -> None:
     """Fill ``folder`` with a Debian 12 system: packages installed, our files in place, ready for ``mke2fs -d``."""
     hook = f'"{sys.executable}" -m tools.image.guest'
     argv = ["mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--verbose"]
-    argv += [f"--include={','.join(packages())}", f"--essential-hook={hook} prepare \"$1\""]
-    argv += [f"--customize-hook={hook} finish \"$1\""]
+    argv += [f"--include={','.join(packages())}", f'--essential-hook={hook} prepare "$1"']
+    argv += [f'--customize-hook={hook} finish "$1"']
     # The package lists stay: the first `apt-get update` of a guest then downloads what is new, nothing else.
     argv += ["--skip=cleanup/apt/lists"]
     argv += [f"--dpkgopt={option}" for option in LEFT_OUT]

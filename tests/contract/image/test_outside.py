@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tools.errors import ToolError
 from tools.image import cache, outside
-from tools.image.errors import ImageError
-from tools.image.progress import Progress
+from tools.progress import Progress
 
 
 def qemu_img(*arguments: object) -> None:
@@ -63,19 +63,19 @@ def test_a_url_with_its_hash_is_kept(image: Path, images: Path, server: str) -> 
 
 
 def test_a_url_that_is_not_there_is_one_sentence(images: Path, server: str) -> None:
-    with pytest.raises(ImageError, match="cannot be read"):
+    with pytest.raises(ToolError, match="cannot be read"):
         take(f"{server}/none.qcow2", "0" * 64, images)
     assert left(images) == []
 
 
 @pytest.mark.parametrize("sha256", ["", "abc", "0" * 63 + "g"])
 def test_a_hash_is_needed(image: Path, images: Path, sha256: str) -> None:
-    with pytest.raises(ImageError, match="MUSTER_IMAGE_SHA256"):
+    with pytest.raises(ToolError, match="MUSTER_IMAGE_SHA256"):
         take(image, sha256, images)
 
 
 def test_a_wrong_hash_is_refused(image: Path, images: Path) -> None:
-    with pytest.raises(ImageError, match="it is not used"):
+    with pytest.raises(ToolError, match="it is not used"):
         take(image, "0" * 64, images)
     assert left(images) == []
 
@@ -99,11 +99,16 @@ def raw_disk(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("make", "why"),
-    [(backing_file, "backing file"), (json_backing_name, "backing file"), (data_file, "data file"), (raw_disk, "qcow2")],
+    [
+        (backing_file, "backing file"),
+        (json_backing_name, "backing file"),
+        (data_file, "data file"),
+        (raw_disk, "qcow2"),
+    ],
 )
 def test_what_could_read_other_files_is_refused(tmp_path: Path, images: Path, make, why: str) -> None:
     hostile = tmp_path / "hostile.qcow2"
     make(hostile)
-    with pytest.raises(ImageError, match=why):
+    with pytest.raises(ToolError, match=why):
         take(hostile, cache.sha256(hostile), images)
     assert left(images) == []

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tools.errors import ToolError
 from tools.image import cache, disk
-from tools.image.errors import ImageError
 
 CODE = bytes(range(256)) * 2
 
@@ -66,7 +66,7 @@ def test_a_hash_without_an_image_is_no_image(image: Path) -> None:
 
 
 def test_two_builders_do_not_share_a_cache(tmp_path: Path) -> None:
-    with cache.locked(tmp_path), pytest.raises(ImageError, match="Another build"), cache.locked(tmp_path):
+    with cache.locked(tmp_path), pytest.raises(ToolError, match="Another build"), cache.locked(tmp_path):
         pytest.fail("the second builder got the lock")
     with cache.locked(tmp_path):
         pass

@@ -10,7 +10,7 @@ from tools.image.sources import debian_sources, for_guest
 
 ONE_LINE = {
     "deb http://mirror.example/debian bookworm main contrib": ["deb http://mirror.example/debian bookworm main"],
-    "deb [arch=amd64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] https://m.example/debian/ bookworm main": [
+    "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] https://m.example/debian/ bookworm main": [
         "deb https://m.example/debian bookworm main"
     ],
     "deb [check-valid-until=no] http://s.example/archive/debian/20250520T000000Z bookworm main": [

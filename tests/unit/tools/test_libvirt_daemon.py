@@ -38,7 +38,9 @@ def test_nothing_recorded_nothing_stopped(tmp_path: Path) -> None:
 
 def test_a_daemon_that_was_started_here_ends(tmp_path: Path) -> None:
     # A daemon is nobody's child: the shell ends at once and init reaps what it leaves.
-    pid = int(subprocess.run(["sh", "-c", "sleep 600 >/dev/null 2>&1 & echo $!"], capture_output=True, check=True).stdout)
+    pid = int(
+        subprocess.run(["sh", "-c", "sleep 600 >/dev/null 2>&1 & echo $!"], capture_output=True, check=True).stdout
+    )
     record(tmp_path, pid, libvirt_daemon._born(pid))
     assert libvirt_daemon.stop(tmp_path) == ["libvirtd"]
     assert libvirt_daemon._born(pid) == ""

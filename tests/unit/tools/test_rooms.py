@@ -40,7 +40,9 @@ def test_a_pure_room_imports_the_standard_library_alone(room: str) -> None:
 
 
 def test_shared_code_imports_itself_relatively() -> None:
-    absolute = {str(p): n for p in files(SHARED) for n in outside(p) if n.split(".")[0] in ("muster", "ansible_collections")}
+    absolute = {
+        str(p): n for p in files(SHARED) for n in outside(p) if n.split(".")[0] in ("muster", "ansible_collections")
+    }
     assert absolute == {}
 
 
@@ -51,5 +53,7 @@ def test_the_wheel_has_every_package() -> None:
 
 
 def test_every_package_has_its_init_file() -> None:
-    missing = {str(path.parent.relative_to(CHECKOUT)) for path in files(SHARED) if not (path.parent / "__init__.py").exists()}
+    missing = {
+        str(path.parent.relative_to(CHECKOUT)) for path in files(SHARED) if not (path.parent / "__init__.py").exists()
+    }
     assert missing == set()
