@@ -76,9 +76,19 @@ def prepare() -> None:
 
 def play(extra: list[str]) -> int:
     """Run the site playbook; its exit code."""
-    command = [str(TOP / ".venv" / "bin" / "ansible-playbook"), str(TOP / "playbooks" / "site.yml"),
-               "-i", "localhost,", "-e", f"fleet_file={FLEET}", "-e", f"services_playbook={SERVICES}",
-               "-e", f"report_dir={DEMO}", *extra]
+    command = [
+        str(TOP / ".venv" / "bin" / "ansible-playbook"),
+        str(TOP / "playbooks" / "site.yml"),
+        "-i",
+        "localhost,",
+        "-e",
+        f"fleet_file={FLEET}",
+        "-e",
+        f"services_playbook={SERVICES}",
+        "-e",
+        f"report_dir={DEMO}",
+        *extra,
+    ]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(TOP / "ansible.cfg")}
     return subprocess.run(command, cwd=TOP, env=environment, check=False).returncode
 
@@ -103,8 +113,11 @@ def demo(extra: list[str]) -> int:
                     print(f"The drill of {drill['vm']} {drill['outcome']}: {check['name']}: {check['detail']}")
         print(f"Report: {(DEMO / 'report.html').relative_to(TOP)} and {report.relative_to(TOP)}")
     else:
-        print("The run ended before its report; what stopped it stands above. Mend it and run make demo again: it "
-              "carries on.", file=sys.stderr)
+        print(
+            "The run ended before its report; what stopped it stands above. Mend it and run make demo again: it "
+            "carries on.",
+            file=sys.stderr,
+        )
     print(f"make demo took {time.monotonic() - start:.0f} s and ended with exit code {code}.")
     return code
 
@@ -175,8 +188,10 @@ def main() -> int:
         words = " ".join(str(error.stderr or error).split())
         print(f"demo: {' '.join(map(str, error.cmd[:3]))} failed: {words}", file=sys.stderr)
     except KeyboardInterrupt:
-        print("demo: interrupted. What is made so far stays; run make demo again to carry on, or make demo-clean.",
-              file=sys.stderr)
+        print(
+            "demo: interrupted. What is made so far stays; run make demo again to carry on, or make demo-clean.",
+            file=sys.stderr,
+        )
         return 130
     return 2
 

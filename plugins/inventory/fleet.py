@@ -82,8 +82,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 listed = [vm for driver in drivers.values() for vm in driver.list()]
         except (DriverError, ModelError) as error:
             raise AnsibleParserError(str(error)) from error
-        return {name: {"document": vm.document(), "variables": hosts.variables(fleet, vm), "groups": hosts.groups(vm)}
-                for name, vm in hosts.of_fleet(fleet, listed).items()}
+        return {
+            name: {"document": vm.document(), "variables": hosts.variables(fleet, vm), "groups": hosts.groups(vm)}
+            for name, vm in hosts.of_fleet(fleet, listed).items()
+        }
 
     def _add(self, name, entry):
         document, variables = entry["document"], entry["variables"]

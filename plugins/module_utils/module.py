@@ -43,8 +43,10 @@ def told(module: AnsibleModule) -> Iterator[None]:
     except (DriverError, ModelError) as error:
         module.fail_json(msg=str(error))
     except ImportError as error:
-        module.fail_json(msg=f"The Python that runs this module lacks a library: {error}. Run make install, or set "
-                             "ansible_python_interpreter to one that has it.")
+        module.fail_json(
+            msg=f"The Python that runs this module lacks a library: {error}. Run make install, or set "
+            "ansible_python_interpreter to one that has it."
+        )
 
 
 @contextlib.contextmanager
@@ -56,9 +58,12 @@ def session(module: AnsibleModule) -> Iterator[tuple[Fleet, Mapping[str, Driver]
             yield fleet, drivers
 
 
-def finish(module: AnsibleModule, outcomes: Sequence[Any], as_dict: Callable[[Any], dict[str, Any]], changed: bool,
-           **more: Any) -> None:
+def finish(
+    module: AnsibleModule, outcomes: Sequence[Any], as_dict: Callable[[Any], dict[str, Any]], changed: bool, **more: Any
+) -> None:
     """End the module with one entry per VM; any error fails it, with all of them in its message."""
+    for note in notes:
+        module.warn(note)
     errors = [outcome.error for outcome in outcomes if outcome.error]
     result = {"changed": changed, "vms": [as_dict(outcome) for outcome in outcomes], **more}
     if errors:

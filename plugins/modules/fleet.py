@@ -34,7 +34,8 @@ options:
     type: bool
     default: false
   delete_orphans:
-    description: Whether VMs that bear the mark of this fleet and left its file are deleted. Only in a run over the whole fleet.
+    description: Whether VMs that bear the mark of this fleet and left its file are deleted. Only in a run over the
+      whole fleet.
     type: bool
     default: false
   wait:
@@ -80,28 +81,58 @@ from ansible_collections.muster.fleet.plugins.module_utils.operations import con
 
 def as_dict(outcome):
     """One VM of the result."""
-    return {"vm": outcome.vm, "site": outcome.site, "uuid": outcome.uuid, "changed": outcome.changed, "how": outcome.how,
-            "changes": list(outcome.changes), "power": outcome.power, "address": outcome.address,
-            "notes": list(outcome.notes), "seconds": outcome.seconds, "error": outcome.error}
+    return {
+        "vm": outcome.vm,
+        "site": outcome.site,
+        "uuid": outcome.uuid,
+        "changed": outcome.changed,
+        "how": outcome.how,
+        "changes": list(outcome.changes),
+        "power": outcome.power,
+        "address": outcome.address,
+        "notes": list(outcome.notes),
+        "seconds": outcome.seconds,
+        "error": outcome.error,
+    }
 
 
 def main():
     """The module."""
-    module = AnsibleModule(supports_check_mode=True, argument_spec={
-        **FLEET_OPTIONS,
-        "allow_power_cycle": {"type": "bool", "default": False},
-        "allow_replace": {"type": "bool", "default": False},
-        "delete_orphans": {"type": "bool", "default": False},
-        "wait": {"type": "bool", "default": True},
-    })
-    allowed = converge.Allowed(module.params["allow_power_cycle"], module.params["allow_replace"],
-                               module.params["delete_orphans"])
+    module = AnsibleModule(
+        supports_check_mode=True,
+        argument_spec={
+            **FLEET_OPTIONS,
+            "allow_power_cycle": {"type": "bool", "default": False},
+            "allow_replace": {"type": "bool", "default": False},
+            "delete_orphans": {"type": "bool", "default": False},
+            "wait": {"type": "bool", "default": True},
+        },
+    )
+    allowed = converge.Allowed(
+        module.params["allow_power_cycle"], module.params["allow_replace"], module.params["delete_orphans"]
+    )
     with session(module) as (fleet, drivers):
-        outcomes = converge.converge(fleet, drivers, module.params["vms"], allowed, check=module.check_mode,
-                                     parallel=module.params["parallel"], wait=module.params["wait"], progress=progress)
-    diff = {side: {outcome.vm: outcome.diff[side] for outcome in outcomes if outcome.diff} for side in ("before", "after")}
-    finish(module, outcomes, as_dict, any(outcome.changed for outcome in outcomes), diff=diff,
-           warnings=[note for outcome in outcomes for note in outcome.notes])
+        outcomes = converge.converge(
+            fleet,
+            drivers,
+            module.params["vms"],
+            allowed,
+            check=module.check_mode,
+            parallel=module.params["parallel"],
+            wait=module.params["wait"],
+            progress=progress,
+        )
+    diff = {
+        side: {outcome.vm: outcome.diff[side] for outcome in outcomes if outcome.diff} for side in ("before", "after")
+    }
+    finish(
+        module,
+        outcomes,
+        as_dict,
+        any(outcome.changed for outcome in outcomes),
+        diff=diff,
+        notes=[note for outcome in outcomes for note in outcome.notes],
+    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ short_description: Drill the recovery of VMs from their restore points
 description:
   - Restores each VM from its restore point as a twin that reaches nothing, boots it and asks its services.
   - Measures RTO and RPO against their targets, and takes the twin down whatever happens.
-  - A drill that could not ask is V(not_tested), never passed. One that did not pass fails the module, unless O(fail=false).
+  - A drill that could not ask is V(not_tested), never passed. One that did not pass fails the module, unless
+    O(fail=false).
   - The VMs themselves are not touched, so the module never reports a change.
 author:
   - Muster contributors (@muster)
@@ -68,18 +69,23 @@ from ansible_collections.muster.fleet.plugins.module_utils.operations import dri
 
 def main():
     """The module."""
-    module = AnsibleModule(supports_check_mode=True, argument_spec={
-        **FLEET_OPTIONS,
-        "restore_point": {"type": "str"},
-        "fail": {"type": "bool", "default": True},
-    })
+    module = AnsibleModule(
+        supports_check_mode=True,
+        argument_spec={
+            **FLEET_OPTIONS,
+            "restore_point": {"type": "str"},
+            "fail": {"type": "bool", "default": True},
+        },
+    )
     params = module.params
     outcomes = []
     with session(module) as (fleet, drivers):
         if not module.check_mode:
             outcomes = drill.drill(fleet, drivers, params["vms"], params["restore_point"], params["parallel"], progress)
-    result = {"changed": False, "vms": [
-        {**dataclasses.asdict(outcome), "sentence": drill.sentence(outcome)} for outcome in outcomes]}
+    result = {
+        "changed": False,
+        "vms": [{**dataclasses.asdict(outcome), "sentence": drill.sentence(outcome)} for outcome in outcomes],
+    }
     bad = [outcome for outcome in outcomes if outcome.outcome != "passed"]
     if bad and params["fail"]:
         module.fail_json(msg="\n".join(drill.sentence(outcome) for outcome in bad), **result)

@@ -130,14 +130,24 @@ def main():
             if params["state"] == "absent":
                 outcome = converge.remove(fleet, drivers, check=module.check_mode, progress=progress)[0]
             else:
-                outcome = converge.converge(fleet, drivers, allowed=allowed, check=module.check_mode,
-                                            wait=params["wait"], progress=progress)[0]
-            found = [vm for vm in converge.see(fleet, drivers)
-                     if vm.mark and (vm.mark.fleet, vm.mark.vm) == (fleet.name, params["name"])]
+                outcome = converge.converge(
+                    fleet, drivers, allowed=allowed, check=module.check_mode, wait=params["wait"], progress=progress
+                )[0]
+            found = [
+                vm
+                for vm in converge.see(fleet, drivers)
+                if vm.mark and (vm.mark.fleet, vm.mark.vm) == (fleet.name, params["name"])
+            ]
     if outcome.error:
         module.fail_json(msg=outcome.error)
-    module.exit_json(changed=outcome.changed, changes=list(outcome.changes), vm=found[0].document() if found else {},
-                     diff=outcome.diff or {"before": {}, "after": {}}, warnings=list(outcome.notes))
+    for note in outcome.notes:
+        module.warn(note)
+    module.exit_json(
+        changed=outcome.changed,
+        changes=list(outcome.changes),
+        vm=found[0].document() if found else {},
+        diff=outcome.diff or {"before": {}, "after": {}},
+    )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ version_added: 0.1.0
 short_description: Take restore points of VMs, and restore lost ones
 description:
   - A restore point is a copy of a VM's disks at one point in time, sealed with hashes in the repository of its site.
-  - Retention follows the VM's C(protection.keep), only after a backup that succeeded; the newest restore point always stays.
+  - Retention follows the VM's C(protection.keep), only after a backup that succeeded; the newest restore point always
+    stays.
 author:
   - Muster contributors (@muster)
 extends_documentation_fragment:
@@ -25,13 +26,14 @@ attributes:
     support: none
 options:
   state:
-    description: V(present) takes a restore point of each VM. V(restored) brings VMs that are gone back from one; a VM that
-      still exists is never overwritten.
+    description: V(present) takes a restore point of each VM. V(restored) brings VMs that are gone back from one; a VM
+      that still exists is never overwritten.
     type: str
     choices: [present, restored]
     default: present
   kind:
-    description: V(auto) is incremental, with a full after each seven; V(incremental) falls back to a full where it must.
+    description: V(auto) is incremental, with a full after each seven; V(incremental) falls back to a full where it
+      must.
     type: str
     choices: [auto, full, incremental]
     default: auto
@@ -78,20 +80,37 @@ from ansible_collections.muster.fleet.plugins.module_utils.operations import bac
 
 def main():
     """The module."""
-    module = AnsibleModule(supports_check_mode=True, argument_spec={
-        **FLEET_OPTIONS,
-        "state": {"type": "str", "choices": ["present", "restored"], "default": "present"},
-        "kind": {"type": "str", "choices": ["auto", "full", "incremental"], "default": "auto"},
-        "restore_point": {"type": "str"},
-    })
+    module = AnsibleModule(
+        supports_check_mode=True,
+        argument_spec={
+            **FLEET_OPTIONS,
+            "state": {"type": "str", "choices": ["present", "restored"], "default": "present"},
+            "kind": {"type": "str", "choices": ["auto", "full", "incremental"], "default": "auto"},
+            "restore_point": {"type": "str"},
+        },
+    )
     params = module.params
     with session(module) as (fleet, drivers):
         if params["state"] == "restored":
-            outcomes = backup.restore_all(fleet, drivers, params["vms"], params["restore_point"], check=module.check_mode,
-                                          parallel=params["parallel"], progress=progress)
+            outcomes = backup.restore_all(
+                fleet,
+                drivers,
+                params["vms"],
+                params["restore_point"],
+                check=module.check_mode,
+                parallel=params["parallel"],
+                progress=progress,
+            )
         else:
-            outcomes = backup.backup(fleet, drivers, params["vms"], params["kind"], check=module.check_mode,
-                                     parallel=params["parallel"], progress=progress)
+            outcomes = backup.backup(
+                fleet,
+                drivers,
+                params["vms"],
+                params["kind"],
+                check=module.check_mode,
+                parallel=params["parallel"],
+                progress=progress,
+            )
     finish(module, outcomes, dataclasses.asdict, any(not outcome.error for outcome in outcomes))
 
 

@@ -25,7 +25,8 @@ attributes:
     support: none
 options:
   gather:
-    description: What to read beside the listing. V(health) asks the VM's services, V(snapshots) and V(restore_points) list them.
+    description: What to read beside the listing. V(health) asks the VM's services, V(snapshots) and V(restore_points)
+      list them.
     type: list
     elements: str
     choices: [health, snapshots, restore_points]
@@ -81,16 +82,32 @@ from ansible_collections.muster.fleet.plugins.module_utils.operations import ins
 
 def main():
     """The module."""
-    module = AnsibleModule(supports_check_mode=True, argument_spec={
-        **FLEET_OPTIONS,
-        "gather": {"type": "list", "elements": "str", "choices": ["health", "snapshots", "restore_points"], "default": []},
-        "patience": {"type": "int", "default": 0},
-        "all": {"type": "bool", "default": False},
-    })
+    module = AnsibleModule(
+        supports_check_mode=True,
+        argument_spec={
+            **FLEET_OPTIONS,
+            "gather": {
+                "type": "list",
+                "elements": "str",
+                "choices": ["health", "snapshots", "restore_points"],
+                "default": [],
+            },
+            "patience": {"type": "int", "default": 0},
+            "all": {"type": "bool", "default": False},
+        },
+    )
     params = module.params
     with session(module) as (fleet, drivers):
-        result = inspect.look(fleet, drivers, params["vms"], params["gather"], every=params["all"],
-                              patience=params["patience"], parallel=params["parallel"], progress=progress)
+        result = inspect.look(
+            fleet,
+            drivers,
+            params["vms"],
+            params["gather"],
+            every=params["all"],
+            patience=params["patience"],
+            parallel=params["parallel"],
+            progress=progress,
+        )
     module.exit_json(changed=False, **result)
 
 

@@ -25,13 +25,15 @@ attributes:
     support: none
 options:
   state:
-    description: V(present) takes one and then applies the retention; V(absent) deletes O(id); V(reverted) brings the VMs back
-      to O(id), and what was written since is lost; V(retained) applies the retention alone; V(listed) only lists.
+    description: V(present) takes one and then applies the retention; V(absent) deletes O(id); V(reverted) brings the
+      VMs back to O(id), and what was written since is lost; V(retained) applies the retention alone; V(listed) only
+      lists.
     type: str
     choices: [present, absent, reverted, retained, listed]
     default: present
   id:
-    description: Id of the snapshot. With O(state=present), the id of the operation; a snapshot that bears it is adopted.
+    description: Id of the snapshot. With O(state=present), the id of the operation; a snapshot that bears it is
+      adopted.
     type: str
   description:
     description: What the snapshot is for.
@@ -95,21 +97,37 @@ def work(params, fleet, drivers, check):
         return snapshot.revert(fleet, drivers, names, params["id"], **more)
     if state == "retained":
         return snapshot.retain(fleet, drivers, names, **keep, **more)
-    return snapshot.take(fleet, drivers, names, description=params["description"], hold=params["hold"],
-                         operation=params["id"], **keep, **more)
+    return snapshot.take(
+        fleet,
+        drivers,
+        names,
+        description=params["description"],
+        hold=params["hold"],
+        operation=params["id"],
+        **keep,
+        **more,
+    )
 
 
 def main():
     """The module."""
-    module = AnsibleModule(supports_check_mode=True, argument_spec={
-        **FLEET_OPTIONS,
-        "state": {"type": "str", "choices": ["present", "absent", "reverted", "retained", "listed"], "default": "present"},
-        "id": {"type": "str"},
-        "description": {"type": "str", "default": ""},
-        "hold": {"type": "bool", "default": False},
-        "count": {"type": "int"},
-        "age": {"type": "str"},
-    }, required_if=[("state", "absent", ["id"]), ("state", "reverted", ["id"])])
+    module = AnsibleModule(
+        supports_check_mode=True,
+        argument_spec={
+            **FLEET_OPTIONS,
+            "state": {
+                "type": "str",
+                "choices": ["present", "absent", "reverted", "retained", "listed"],
+                "default": "present",
+            },
+            "id": {"type": "str"},
+            "description": {"type": "str", "default": ""},
+            "hold": {"type": "bool", "default": False},
+            "count": {"type": "int"},
+            "age": {"type": "str"},
+        },
+        required_if=[("state", "absent", ["id"]), ("state", "reverted", ["id"])],
+    )
     try:
         module.params["age"] = None if module.params["age"] is None else parse_duration(module.params["age"])
     except ValueError as error:

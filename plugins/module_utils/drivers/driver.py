@@ -162,11 +162,19 @@ class Driver(ABC):
         """The one VM of this UUID or name. Raises NotFound, and Ambiguous with both where two match."""
         found = [vm for vm in self.list() if name_or_uuid in (vm.uuid, vm.name)]
         if not found:
-            raise NotFound("there is no such VM", site=self.site, vm=name_or_uuid,
-                           todo="List the VMs of the site with muster.fleet.vm_info")
+            raise NotFound(
+                "there is no such VM",
+                site=self.site,
+                vm=name_or_uuid,
+                todo="List the VMs of the site with muster.fleet.vm_info",
+            )
         if len(found) > 1:
-            raise Ambiguous(f"{len(found)} VMs bear this name: " + ", ".join(str(vm.uuid) for vm in found),
-                            site=self.site, vm=name_or_uuid, todo="Name the one that you mean by its UUID")
+            raise Ambiguous(
+                f"{len(found)} VMs bear this name: " + ", ".join(str(vm.uuid) for vm in found),
+                site=self.site,
+                vm=name_or_uuid,
+                todo="Name the one that you mean by its UUID",
+            )
         return found[0]
 
     @abstractmethod
@@ -225,19 +233,25 @@ class Driver(ABC):
         """Make `desired` as a copy of `vm` with an identity of its own."""
         raise self.lacks(Capability.CLONE, vm)
 
-    def backup(self, vm: VM, directory: Path, restore_point: str, parent: str | None,
-               progress: Progress = silent) -> Backup:
+    def backup(
+        self, vm: VM, directory: Path, restore_point: str, parent: str | None, progress: Progress = silent
+    ) -> Backup:
         """Copy the disks at one point in time into `directory`; only what changed since the restore point `parent`
         where one is named and the platform still knows it, else all."""
         raise self.lacks(Capability.BACKUP, vm)
 
-    def restore(self, desired: VM, mark: Mark, disks: Mapping[str, Path], isolated: bool = False,
-                progress: Progress = silent) -> VM:
+    def restore(
+        self, desired: VM, mark: Mark, disks: Mapping[str, Path], isolated: bool = False, progress: Progress = silent
+    ) -> VM:
         """Make the VM from `disks` (name → qcow2 file that stands alone), powered off. `isolated`: as a twin with a
         new identity whose NICs reach nothing; only `endpoint` reaches it."""
         raise self.lacks(Capability.RESTORE, desired)
 
     def lacks(self, capability: Capability, vm: VM) -> Unsupported:
         """The error of a platform that cannot do `capability`."""
-        return Unsupported(f"the platform '{self.platform}' cannot do '{capability}'; nothing was changed",
-                           site=self.site, vm=vm.name, todo="See the capability matrix in docs/drivers")
+        return Unsupported(
+            f"the platform '{self.platform}' cannot do '{capability}'; nothing was changed",
+            site=self.site,
+            vm=vm.name,
+            todo="See the capability matrix in docs/drivers",
+        )

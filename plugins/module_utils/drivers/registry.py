@@ -15,6 +15,9 @@ def open_site(site: Site) -> Driver:
     """A connection to `site`. Raises the contract's errors."""
     kind = DRIVERS.get(site.platform)
     if kind is None:
-        raise Unsupported(f"there is no driver for the platform '{site.platform}'; there is one for "
-                          + ", ".join(sorted(DRIVERS)), site=site.name, todo="Change the site's platform")
+        raise Unsupported(
+            f"there is no driver for the platform '{site.platform}'; there is one for " + ", ".join(sorted(DRIVERS)),
+            site=site.name,
+            todo="Change the site's platform",
+        )
     return kind(site)

@@ -6,6 +6,7 @@ Normal form: a size is an int of bytes, a duration is an int of seconds.
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 _SIZE = re.compile(r"^\s*([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([kKMGTP]?i?[bB]?)\s*$")
 _DURATION = re.compile(r"^\s*(?:[0-9]{1,10}\s*[smhdw]\s*)+$")
@@ -68,3 +69,8 @@ def format_duration(seconds: int) -> str:
         if seconds and seconds % _SECONDS[unit] == 0:
             return f"{seconds // _SECONDS[unit]}{unit}"
     return f"{seconds}s"
+
+
+def format_time(seconds: float) -> str:
+    """Epoch `seconds` as rules and reports have a time: ``2026-01-31T12:00:00Z``."""
+    return datetime.fromtimestamp(float(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

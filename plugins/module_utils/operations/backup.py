@@ -21,8 +21,10 @@ from .session import actual_of, chosen, each, new_operation, width
 
 STAMP = "/var/lib/muster/stamp"
 CHAIN_LENGTH = 7  # incrementals after which a full is taken: a chain is as strong as its weakest file
-_WRITE_STAMP = ("umask 022 && mkdir -p /var/lib/muster && printf '%s\\n' \"$1\" > /var/lib/muster/stamp "
-                "&& sync /var/lib/muster/stamp")
+_WRITE_STAMP = (
+    "umask 022 && mkdir -p /var/lib/muster && printf '%s\\n' \"$1\" > /var/lib/muster/stamp "
+    "&& sync /var/lib/muster/stamp"
+)
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,24 @@ def repository_of(fleet: Fleet, vm: VM) -> Repository:
     """The repository of a VM's site. Raises Conflict where the fleet file names none."""
     root = fleet.sites[vm.site]["repository"]
     if not root:
-        raise Conflict("its site names no repository for restore points", site=vm.site, vm=vm.name,
-                       todo=f"Add sites.{vm.site}.repository, a folder, to the fleet file")
+        raise Conflict(
+            "its site names no repository for restore points",
+            site=vm.site,
+            vm=vm.name,
+            todo=f"Add sites.{vm.site}.repository, a folder, to the fleet file",
+        )
     return Repository(Path(root))
 
 
-def backup(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str] = (), kind: str = "auto",
-           check: bool = False, parallel: int | None = None, progress: Progress = silent) -> list[Outcome]:
+def backup(
+    fleet: Fleet,
+    drivers: Mapping[str, Driver],
+    names: Iterable[str] = (),
+    kind: str = "auto",
+    check: bool = False,
+    parallel: int | None = None,
+    progress: Progress = silent,
+) -> list[Outcome]:
     """A restore point of each VM. `kind`: ``full``, ``incremental`` (a full where none can be built upon), or ``auto``:
     incremental with a full after each `CHAIN_LENGTH`."""
     listed = {site: driver.list() for site, driver in drivers.items()}
@@ -64,8 +77,12 @@ def backup(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str] = (
             return Outcome(vm.name, vm.site, kind=kind)
         return _one(vm, actual, driver, repository_of(fleet, vm), kind, progress)
 
-    return each(chosen(fleet, names), work, lambda vm, error: Outcome(vm.name, vm.site, error=str(error)),
-                width(fleet, drivers, parallel))
+    return each(
+        chosen(fleet, names),
+        work,
+        lambda vm, error: Outcome(vm.name, vm.site, error=str(error)),
+        width(fleet, drivers, parallel),
+    )
 
 
 def _one(vm: VM, actual: VM, driver: Driver, repository: Repository, kind: str, progress: Progress) -> Outcome:
@@ -76,28 +93,62 @@ def _one(vm: VM, actual: VM, driver: Driver, repository: Repository, kind: str, 
     try:
         part = repository.begin(vm, id_)
     except OSError as error:
-        raise Conflict(f"the repository {repository.root} cannot be written: {error.strerror}", site=vm.site, vm=vm.name,
-                       todo="Give it space and rights, then run again") from error
+        raise Conflict(
+            f"the repository {repository.root} cannot be written: {error.strerror}",
+            site=vm.site,
+            vm=vm.name,
+            todo="Give it space and rights, then run again",
+        ) from error
     try:
         stamped = _stamp(driver, actual, id_)
         made = driver.backup(actual, part, id_, parent, progress)
         progress(f"{vm.name}: sealing {sum(disk.bytes for disk in made.disks) >> 20} MiB as {id_}")
         assert vm.mark is not None
-        point = repository.finish(vm, RestorePoint(
-            id_, vm.mark.fleet, vm.site, vm.mark.vm, str(actual.uuid), made.kind, made.created, made.consistency,
-            tuple(Part(disk.name, disk.virtual_size, disk.sha256, disk.bytes) for disk in made.disks),
-            parent if made.kind == "incremental" else None, made.why or why, stamped,
-            str(actual.state.get("seed") or actual.uuid), {**actual.spec}), part)
+        point = repository.finish(
+            vm,
+            RestorePoint(
+                id_,
+                vm.mark.fleet,
+                vm.site,
+                vm.mark.vm,
+                str(actual.uuid),
+                made.kind,
+                made.created,
+                made.consistency,
+                tuple(Part(disk.name, disk.virtual_size, disk.sha256, disk.bytes) for disk in made.disks),
+                parent if made.kind == "incremental" else None,
+                made.why or why,
+                stamped,
+                str(actual.state.get("seed") or actual.uuid),
+                {**actual.spec},
+            ),
+            part,
+        )
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
-        raise Conflict(f"the restore point could not be written to {repository.root}: {error.strerror}; older ones are "
-                       "as they were", site=vm.site, vm=vm.name, todo="Give it space, then run again") from error
+        raise Conflict(
+            f"the restore point could not be written to {repository.root}: {error.strerror}; older ones are "
+            "as they were",
+            site=vm.site,
+            vm=vm.name,
+            todo="Give it space, then run again",
+        ) from error
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
     pruned = _prune(repository, vm, [*points, point], bool(damaged))
-    return Outcome(vm.name, vm.site, point.id, point.kind, point.bytes, point.created, point.consistency, point.why,
-                   pruned, round(time.monotonic() - start, 1))
+    return Outcome(
+        vm.name,
+        vm.site,
+        point.id,
+        point.kind,
+        point.bytes,
+        point.created,
+        point.consistency,
+        point.why,
+        pruned,
+        round(time.monotonic() - start, 1),
+    )
 
 
 def _parent(points: list[RestorePoint], repository: Repository, vm: VM, kind: str) -> tuple[str | None, str]:
@@ -162,8 +213,11 @@ def find_point(repository: Repository, vm: VM, id_: str | None) -> RestorePoint 
     points, damaged = repository.points(vm)
     if id_ is None:
         home = repository.folder(vm)
-        newest = max((folder.name for folder in home.iterdir() if folder.name[:1].isdigit()), default=None) \
-            if home.is_dir() else None
+        newest = (
+            max((folder.name for folder in home.iterdir() if folder.name[:1].isdigit()), default=None)
+            if home.is_dir()
+            else None
+        )
         if newest is not None and (not points or newest != points[-1].id):
             for sentence in damaged:
                 if newest in sentence:
@@ -183,15 +237,25 @@ def restore(fleet: Fleet, driver: Driver, vm: VM, id_: str | None = None, progre
     Conflict."""
     repository = repository_of(fleet, vm)
     for other in driver.list():
-        if other.name == vm.name or (other.mark and vm.mark and (other.mark.fleet, other.mark.vm) == (
-                vm.mark.fleet, vm.mark.vm) and other.state.get("built", True)):
-            raise Conflict("it still exists, so nothing was restored over it", site=vm.site, vm=vm.name,
-                           todo="Delete it first, or drill its recovery with recovery_drill, which makes a twin")
+        if other.name == vm.name or (
+            other.mark
+            and vm.mark
+            and (other.mark.fleet, other.mark.vm) == (vm.mark.fleet, vm.mark.vm)
+            and other.state.get("built", True)
+        ):
+            raise Conflict(
+                "it still exists, so nothing was restored over it",
+                site=vm.site,
+                vm=vm.name,
+                todo="Delete it first, or drill its recovery with recovery_drill, which makes a twin",
+            )
     try:
         point = find_point(repository, vm, id_)
         if point is None:
-            raise ModelError(f"VM '{vm.name}' at site '{vm.site}' has no restore point {id_ or ''}".rstrip()
-                             + f" in {repository.root}; nothing was changed")
+            raise ModelError(
+                f"VM '{vm.name}' at site '{vm.site}' has no restore point {id_ or ''}".rstrip()
+                + f" in {repository.root}; nothing was changed"
+            )
         with whole_disks(repository, vm, point, progress) as disks:
             assert vm.mark is not None
             mark = Mark(vm.mark.fleet, vm.mark.vm, new_operation("restore"))
@@ -204,15 +268,34 @@ def restore(fleet: Fleet, driver: Driver, vm: VM, id_: str | None = None, progre
 def as_restored(vm: VM, point: RestorePoint, name: str | None = None) -> VM:
     """`vm` with the disks that a restore point holds, each at least as large as its content."""
     known = {disk["name"]: disk for disk in (vm["disks"] or point.spec.get("disks") or ())}
-    disks = [{**known.get(part.name, {}), "name": part.name,
-              "size": max(part.virtual_size, known.get(part.name, {}).get("size") or 0)} for part in point.disks]
-    return VM(name or vm.name, vm.site, {**vm.spec, "disks": disks}, point.uuid,
-              state={"seed": point.seed, "hostname": vm.name})
+    disks = [
+        {
+            **known.get(part.name, {}),
+            "name": part.name,
+            "size": max(part.virtual_size, known.get(part.name, {}).get("size") or 0),
+        }
+        for part in point.disks
+    ]
+    return VM(
+        name or vm.name,
+        vm.site,
+        {**vm.spec, "disks": disks},
+        point.uuid,
+        state={"seed": point.seed, "hostname": vm.name},
+    )
 
 
-def restore_all(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str] = (), id_: str | None = None,
-                check: bool = False, parallel: int | None = None, progress: Progress = silent) -> list[Outcome]:
+def restore_all(
+    fleet: Fleet,
+    drivers: Mapping[str, Driver],
+    names: Iterable[str] = (),
+    id_: str | None = None,
+    check: bool = False,
+    parallel: int | None = None,
+    progress: Progress = silent,
+) -> list[Outcome]:
     """`restore` for each VM of `names`; in check mode only the restore point is looked up."""
+
     def work(vm: VM) -> Outcome:
         start = time.monotonic()
         if not check:
@@ -223,8 +306,20 @@ def restore_all(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str
             raise ModelError(str(error)) from error
         if point is None:
             raise ModelError(f"VM '{vm.name}' at site '{vm.site}' has no restore point; nothing was changed")
-        return Outcome(vm.name, vm.site, point.id, point.kind, point.bytes, point.created, point.consistency,
-                       seconds=round(time.monotonic() - start, 1))
+        return Outcome(
+            vm.name,
+            vm.site,
+            point.id,
+            point.kind,
+            point.bytes,
+            point.created,
+            point.consistency,
+            seconds=round(time.monotonic() - start, 1),
+        )
 
-    return each(chosen(fleet, names), work, lambda vm, error: Outcome(vm.name, vm.site, error=str(error)),
-                width(fleet, drivers, parallel))
+    return each(
+        chosen(fleet, names),
+        work,
+        lambda vm, error: Outcome(vm.name, vm.site, error=str(error)),
+        width(fleet, drivers, parallel),
+    )

@@ -46,12 +46,17 @@ class Outcome:
 
 def see(fleet: Fleet, drivers: Mapping[str, Driver]) -> list[VM]:
     """All VMs of the sites, one listing a site. What an interrupted run left half made is not a VM yet."""
-    return [vm for driver in drivers.values() for vm in driver.list()
-            if vm.mark is None or vm.mark.fleet != fleet.name or vm.state.get("built", True)]
+    return [
+        vm
+        for driver in drivers.values()
+        for vm in driver.list()
+        if vm.mark is None or vm.mark.fleet != fleet.name or vm.state.get("built", True)
+    ]
 
 
-def make_plan(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str] = (),
-              allowed: Allowed | None = None) -> FleetPlan:
+def make_plan(
+    fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str] = (), allowed: Allowed | None = None
+) -> FleetPlan:
     """The plan of the VMs of `names` (all if none). Raises the contract's errors where a site does not answer."""
     allowed = allowed or Allowed()
 
@@ -63,9 +68,16 @@ def make_plan(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str] 
     return plan_fleet(part, see(fleet, drivers), refine, delete=allowed.delete and whole)
 
 
-def converge(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str] = (), allowed: Allowed | None = None,
-             check: bool = False, parallel: int | None = None, wait: bool = True,
-             progress: Progress = silent) -> list[Outcome]:
+def converge(
+    fleet: Fleet,
+    drivers: Mapping[str, Driver],
+    names: Iterable[str] = (),
+    allowed: Allowed | None = None,
+    check: bool = False,
+    parallel: int | None = None,
+    wait: bool = True,
+    progress: Progress = silent,
+) -> list[Outcome]:
     """Do what `make_plan` says, VMs side by side; in check mode only say it.
 
     What cannot be done is found before anything changes: then nothing is changed at all. One VM that fails later does
@@ -81,10 +93,16 @@ def converge(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str] =
     operation = new_operation("converge")
     unfinished = [part for part in plan.unchanged if _unfinished(part)]
     steps = [*plan.create, *plan.change, *unfinished, *plan.delete]
-    done = [_predicted(part) for part in steps] if check else each(
-        steps, lambda part: _carry_out(part, fleet, drivers, allowed, operation, wait, progress),
-        lambda part, error: Outcome(part.vm.name, part.vm.site, changed=False, error=str(error)),
-        width(fleet, drivers, parallel))
+    done = (
+        [_predicted(part) for part in steps]
+        if check
+        else each(
+            steps,
+            lambda part: _carry_out(part, fleet, drivers, allowed, operation, wait, progress),
+            lambda part, error: Outcome(part.vm.name, part.vm.site, changed=False, error=str(error)),
+            width(fleet, drivers, parallel),
+        )
+    )
     done += [_unchanged(part) for part in plan.unchanged if part not in unfinished]
     order = {vm.name: index for index, vm in enumerate(fleet.vms)}
     return sorted(done, key=lambda outcome: order.get(outcome.vm, len(order)))
@@ -107,13 +125,26 @@ def _blocked(part: VMPlan, drivers: Mapping[str, Driver], allowed: Allowed) -> l
     cycles = [change for change in part.changes if change.how == "power_cycle" and actual.power == "on"]
     replaces = [change for change in part.changes if change.how == "replace"]
     found = []
-    for asked, may, what in ((replaces, allowed.replace, "replacing it"), (cycles, allowed.power_cycle, "a power cycle")):
+    for asked, may, what in (
+        (replaces, allowed.replace, "replacing it"),
+        (cycles, allowed.power_cycle, "a power cycle"),
+    ):
         if asked and not may:
             option = "allow_replace" if asked is replaces else "allow_power_cycle"
-            found.append(Outcome(vm.name, vm.site, actual.uuid, how=part.how, error=(
-                f"VM '{vm.name}' at site '{vm.site}': {'; '.join(describe(change) for change in asked)} needs {what}, "
-                f"which this run does not allow. Nothing was changed. Allow it with {option}, or undo the change in the "
-                "fleet file."), changes=tuple(describe(change) for change in part.changes)))
+            found.append(
+                Outcome(
+                    vm.name,
+                    vm.site,
+                    actual.uuid,
+                    how=part.how,
+                    error=(
+                        f"VM '{vm.name}' at site '{vm.site}': {'; '.join(describe(change) for change in asked)} needs "
+                        f"{what}, which this run does not allow. Nothing was changed. Allow it with {option}, or undo "
+                        "the change in the fleet file."
+                    ),
+                    changes=tuple(describe(change) for change in part.changes),
+                )
+            )
     return found
 
 
@@ -122,13 +153,29 @@ def _predicted(part: VMPlan) -> Outcome:
     changes = [describe(change) for change in part.changes]
     if actual is not None and part.desired is not None and _unfinished(part):
         changes.append("vm: finish what an interrupted run began")
-    return Outcome(part.vm.name, part.vm.site, actual.uuid if actual else None, True, part.how,
-                   tuple(changes), render(part.changes), notes=part.notes,
-                   power=actual.power if actual else "", address=str(actual.state.get("address", "")) if actual else "")
+    return Outcome(
+        part.vm.name,
+        part.vm.site,
+        actual.uuid if actual else None,
+        True,
+        part.how,
+        tuple(changes),
+        render(part.changes),
+        notes=part.notes,
+        power=actual.power if actual else "",
+        address=str(actual.state.get("address", "")) if actual else "",
+    )
 
 
-def _carry_out(part: VMPlan, fleet: Fleet, drivers: Mapping[str, Driver], allowed: Allowed, operation: str, wait: bool,
-               progress: Progress) -> Outcome:
+def _carry_out(
+    part: VMPlan,
+    fleet: Fleet,
+    drivers: Mapping[str, Driver],
+    allowed: Allowed,
+    operation: str,
+    wait: bool,
+    progress: Progress,
+) -> Outcome:
     start = time.monotonic()
     driver = drivers[part.vm.site]
     predicted = _predicted(part)
@@ -153,52 +200,95 @@ def _carry_out(part: VMPlan, fleet: Fleet, drivers: Mapping[str, Driver], allowe
     if actual is not None and _unfinished(part) and now.power != "on":
         now = driver.power(now, "on", progress)
     restarted = part.how in ("create", "replace", "power_cycle") or (
-        actual is not None and (actual.power != "on" or _unfinished(part)))
+        actual is not None and (actual.power != "on" or _unfinished(part))
+    )
     if wait and restarted and now.power == "on" and desired["image"]:
         now = driver.wait_ready(now, progress)
     left = make_plan(fleet, {desired.site: driver}, [desired.name], allowed)
     rest = [change for other in left.change for change in other.changes]
     if rest:
-        raise Conflict("it was changed, and reading it back shows that it is still not as asked: "
-                       + "; ".join(describe(change) for change in rest), site=desired.site, vm=desired.name,
-                       todo="Run again; if it stays, somebody else changes this VM")
-    return Outcome(desired.name, desired.site, now.uuid, True, part.how, predicted.changes, predicted.diff, "", now.power,
-                   str(now.state.get("address", "")), part.notes, round(time.monotonic() - start, 1))
+        raise Conflict(
+            "it was changed, and reading it back shows that it is still not as asked: "
+            + "; ".join(describe(change) for change in rest),
+            site=desired.site,
+            vm=desired.name,
+            todo="Run again; if it stays, somebody else changes this VM",
+        )
+    return Outcome(
+        desired.name,
+        desired.site,
+        now.uuid,
+        True,
+        part.how,
+        predicted.changes,
+        predicted.diff,
+        "",
+        now.power,
+        str(now.state.get("address", "")),
+        part.notes,
+        round(time.monotonic() - start, 1),
+    )
 
 
 def _unfinished(part: VMPlan) -> bool:
     """Whether an interrupted run made this VM and never saw it ready."""
-    assert part.desired is not None and part.actual is not None
+    assert part.desired is not None
+    assert part.actual is not None
     return part.desired["power"] != "off" and part.actual.state.get("ready") is False
 
 
 def _unchanged(part: VMPlan) -> Outcome:
     actual = part.actual
     assert actual is not None
-    return Outcome(actual.name, actual.site, actual.uuid, power=actual.power, notes=part.notes,
-                   address=str(actual.state.get("address", "")))
+    return Outcome(
+        actual.name,
+        actual.site,
+        actual.uuid,
+        power=actual.power,
+        notes=part.notes,
+        address=str(actual.state.get("address", "")),
+    )
 
 
-def remove(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str] = (), check: bool = False,
-           progress: Progress = silent) -> list[Outcome]:
+def remove(
+    fleet: Fleet,
+    drivers: Mapping[str, Driver],
+    names: Iterable[str] = (),
+    check: bool = False,
+    progress: Progress = silent,
+) -> list[Outcome]:
     """Delete the VMs of `names`, all of the fleet's if none; one that is gone already is right.
 
     A VM that is protected from deletion stays.
     """
     wanted = {(vm.site, vm.mark.vm): vm for vm in chosen(fleet, names) if vm.mark}
-    found = {(vm.site, vm.mark.vm): vm for vm in (vm for driver in drivers.values() for vm in driver.list())
-             if vm.mark is not None and vm.mark.fleet == fleet.name}
+    found = {
+        (vm.site, vm.mark.vm): vm
+        for vm in (vm for driver in drivers.values() for vm in driver.list())
+        if vm.mark is not None and vm.mark.fleet == fleet.name
+    }
 
     def work(key: tuple[str, str]) -> Outcome:
         vm = found.get(key)
         if vm is None:
             return Outcome(wanted[key].name, key[0])
         if (vm["protection"] or {}).get("deletion"):
-            raise Conflict("it is protected from deletion and was left as it is", site=vm.site, vm=vm.name,
-                           todo="Remove protection.deletion in a run of its own before")
+            raise Conflict(
+                "it is protected from deletion and was left as it is",
+                site=vm.site,
+                vm=vm.name,
+                todo="Remove protection.deletion in a run of its own before",
+            )
         if not check:
             drivers[vm.site].delete(vm, progress)
-        return Outcome(vm.name, vm.site, vm.uuid, True, "delete", ("vm: delete",),
-                       {"before": {"exists": True}, "after": {"exists": False}})
+        return Outcome(
+            vm.name,
+            vm.site,
+            vm.uuid,
+            True,
+            "delete",
+            ("vm: delete",),
+            {"before": {"exists": True}, "after": {"exists": False}},
+        )
 
     return each(list(wanted), work, lambda key, error: Outcome(wanted[key].name, key[0], error=str(error)), 4)

@@ -44,8 +44,14 @@ class _Stop(Exception):
     """A check failed that makes all that follows pointless; it is among the checks already."""
 
 
-def drill(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str] = (), restore_point: str | None = None,
-          parallel: int | None = None, progress: Progress = silent) -> list[Outcome]:
+def drill(
+    fleet: Fleet,
+    drivers: Mapping[str, Driver],
+    names: Iterable[str] = (),
+    restore_point: str | None = None,
+    parallel: int | None = None,
+    progress: Progress = silent,
+) -> list[Outcome]:
     """Drill the recovery of each VM; the VMs themselves are only read, never touched."""
     vms = chosen(fleet, names)
     for driver in drivers.values():
@@ -99,14 +105,28 @@ class _Drill:
         self._against("rto", self.rto, protection.get("rto"))
         self._against("rpo", rpo, protection.get("rpo"))
         outcome = Outcome(
-            self.vm.name, self.vm.site, self._verdict(), self.point.id if self.point else None,
-            None if self.rto is None else round(self.rto, 1), None if rpo is None else round(rpo, 1),
-            protection.get("rto"), protection.get("rpo"), tuple(self.checks),
-            "; ".join(check.detail for check in self.checks if check.outcome == "failed"))
+            self.vm.name,
+            self.vm.site,
+            self._verdict(),
+            self.point.id if self.point else None,
+            None if self.rto is None else round(self.rto, 1),
+            None if rpo is None else round(rpo, 1),
+            protection.get("rto"),
+            protection.get("rpo"),
+            tuple(self.checks),
+            "; ".join(check.detail for check in self.checks if check.outcome == "failed"),
+        )
         if self.point is not None:
-            self.repository.record_drill(self.vm, {
-                "restore_point": self.point.id, "outcome": outcome.outcome, "time": self.requested,
-                "rto_seconds": outcome.rto_seconds, "rpo_seconds": outcome.rpo_seconds})
+            self.repository.record_drill(
+                self.vm,
+                {
+                    "restore_point": self.point.id,
+                    "outcome": outcome.outcome,
+                    "time": self.requested,
+                    "rto_seconds": outcome.rto_seconds,
+                    "rpo_seconds": outcome.rpo_seconds,
+                },
+            )
         return outcome
 
     def _find(self, id_: str | None) -> None:
@@ -162,8 +182,9 @@ class _Drill:
         if seconds is None or target is None:
             return
         kept = seconds <= target
-        self._note(name, "passed" if kept else "failed",
-                   f"{name.upper()} {seconds:.0f} s, target {format_duration(target)}")
+        self._note(
+            name, "passed" if kept else "failed", f"{name.upper()} {seconds:.0f} s, target {format_duration(target)}"
+        )
 
     def _note(self, name: str, outcome: str, detail: str) -> None:
         self.checks.append(Check(name, outcome, detail))

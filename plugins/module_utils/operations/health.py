@@ -43,9 +43,11 @@ def verdict(checks: list[Check]) -> str:
     return "healthy" if checks and all(check.outcome == "passed" for check in checks) else "unknown"
 
 
-def ask(driver: Driver, vm: VM, health: list[Mapping[str, Any]] | None, patience: float = 60,
-        progress: Progress = silent) -> list[Check]:
-    """The answers of `vm` to its `health` checks; each is asked again until it passes or `patience` seconds are over."""
+def ask(
+    driver: Driver, vm: VM, health: list[Mapping[str, Any]] | None, patience: float = 60, progress: Progress = silent
+) -> list[Check]:
+    """The answers of `vm` to its `health` checks; each is asked again until it passes or `patience` seconds are over.
+    """
     end = time.monotonic() + patience
     answers = []
     for item in health or ():

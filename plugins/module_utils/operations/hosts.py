@@ -9,7 +9,6 @@ from typing import Any
 from ..model.fleet import Fleet
 from ..model.vm import VM
 
-
 _NO_GROUP = re.compile(r"[^A-Za-z0-9_]")
 
 
@@ -24,25 +23,36 @@ def variables(fleet: Fleet, vm: VM) -> dict[str, Any]:
         return {}
     host, _, port = address.rpartition(":") if address.count(":") == 1 else (address, "", "22")
     ssh = fleet.sites[vm.site]["ssh"] or {}
-    found: dict[str, Any] = {"ansible_host": host, "ansible_port": int(port), "ansible_user": ssh.get("user") or "muster",
-                             "ansible_python_interpreter": "/usr/bin/python3"}
+    found: dict[str, Any] = {
+        "ansible_host": host,
+        "ansible_port": int(port),
+        "ansible_user": ssh.get("user") or "muster",
+        "ansible_python_interpreter": "/usr/bin/python3",
+    }
     if ssh.get("key"):
         alias = f"{vm.mark.vm}.{vm.site}.{vm.mark.operation or vm.uuid}"
         found["ansible_ssh_private_key_file"] = ssh["key"]
         found["ansible_ssh_common_args"] = (
             f"-o IdentitiesOnly=yes -o UserKnownHostsFile={ssh['key']}.known_hosts -o HostKeyAlias={alias} "
-            "-o StrictHostKeyChecking=accept-new")
+            "-o StrictHostKeyChecking=accept-new"
+        )
     return found
 
 
 def groups(vm: VM) -> list[str]:
     """The groups of a VM's host: by site, profile and tag, in the letters that Ansible allows for groups."""
-    labels = [f"site_{vm.site}", *([f"profile_{vm['profile']}"] if vm["profile"] else []),
-              *(f"tag_{name}_{value}" for name, value in (vm["tags"] or {}).items())]
+    labels = [
+        f"site_{vm.site}",
+        *([f"profile_{vm['profile']}"] if vm["profile"] else []),
+        *(f"tag_{name}_{value}" for name, value in (vm["tags"] or {}).items()),
+    ]
     return [_NO_GROUP.sub("_", label) for label in labels]
 
 
 def of_fleet(fleet: Fleet, listed: Iterable[VM]) -> dict[str, VM]:
     """The VMs of the fleet among `listed`, by their names in the fleet file."""
-    return {vm.mark.vm: vm for vm in listed
-            if vm.mark is not None and vm.mark.fleet == fleet.name and vm.state.get("built", True)}
+    return {
+        vm.mark.vm: vm
+        for vm in listed
+        if vm.mark is not None and vm.mark.fleet == fleet.name and vm.state.get("built", True)
+    }

@@ -29,19 +29,31 @@ def resolve(site: Site, vm: VM, progress: Progress) -> Image | None:
         return None
     entry = (site["images"] or {}).get(name)
     if entry is None:
-        raise Conflict(f"the image '{name}' is not in the site's catalogue", site=site.name, vm=vm.name,
-                       todo=f"Add it under sites.{site.name}.images")
+        raise Conflict(
+            f"the image '{name}' is not in the site's catalogue",
+            site=site.name,
+            vm=vm.name,
+            todo=f"Add it under sites.{site.name}.images",
+        )
     path = Path(entry["path"]) if entry.get("path") else _fetch(entry, site, vm, progress)
     if not path.is_file():
-        raise Conflict(f"the image '{name}' is missing: there is no file {path}", site=site.name, vm=vm.name,
-                       todo="Build it (make image), or name another path")
+        raise Conflict(
+            f"the image '{name}' is missing: there is no file {path}",
+            site=site.name,
+            vm=vm.name,
+            todo="Build it (make image), or name another path",
+        )
     wanted = entry.get("sha256") or _beside(path)
     if wanted:
         found = sha256(path)
         if found != wanted:
-            raise Conflict(f"the image '{name}' at {path} is damaged or incomplete: its SHA-256 is {found[:16]}… and "
-                           f"should be {wanted[:16]}…; nothing was made", site=site.name, vm=vm.name,
-                           todo="Build or fetch it again (make image)")
+            raise Conflict(
+                f"the image '{name}' at {path} is damaged or incomplete: its SHA-256 is {found[:16]}… and "
+                f"should be {wanted[:16]}…; nothing was made",
+                site=site.name,
+                vm=vm.name,
+                todo="Build or fetch it again (make image)",
+            )
     return Image(name, path, wanted or "")
 
 
@@ -83,7 +95,7 @@ def _fetch(entry: Mapping[str, Any], site: Site, vm: VM, progress: Progress) -> 
     found, size = hashlib.sha256(), 0
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".fetch-") as file:
         try:
-            with urllib.request.urlopen(url, timeout=60) as answer:  # the catalogue allows http, https and file only
+            with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - the fleet file allows http and https only
                 while chunk := answer.read(_CHUNK):
                     size += len(chunk)
                     if size > _LIMIT:
@@ -91,12 +103,20 @@ def _fetch(entry: Mapping[str, Any], site: Site, vm: VM, progress: Progress) -> 
                     file.write(chunk)
                     found.update(chunk)
         except (OSError, urllib.error.URLError, ValueError) as error:
-            raise Conflict(f"the image at {url} could not be fetched: {error}", site=site.name, vm=vm.name,
-                           todo="Check the address, then run again") from error
+            raise Conflict(
+                f"the image at {url} could not be fetched: {error}",
+                site=site.name,
+                vm=vm.name,
+                todo="Check the address, then run again",
+            ) from error
         if found.hexdigest() != digest:
-            raise Conflict(f"what {url} holds has the SHA-256 {found.hexdigest()[:16]}…, and the catalogue says "
-                           f"{digest[:16]}…; it was thrown away", site=site.name, vm=vm.name,
-                           todo="Find out which of the two is right; do not just copy the new one")
+            raise Conflict(
+                f"what {url} holds has the SHA-256 {found.hexdigest()[:16]}…, and the catalogue says "
+                f"{digest[:16]}…; it was thrown away",
+                site=site.name,
+                vm=vm.name,
+                todo="Find out which of the two is right; do not just copy the new one",
+            )
         file.flush()
         os.fsync(file.fileno())
         os.link(file.name, target)

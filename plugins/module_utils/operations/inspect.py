@@ -8,6 +8,7 @@ from typing import Any
 
 from ..drivers.driver import Capability, Driver, Progress, silent
 from ..model.fleet import Fleet
+from ..model.units import format_time
 from ..model.vm import VM
 from . import health, hosts
 from .backup import repository_of
@@ -15,18 +16,28 @@ from .converge import see
 from .session import chosen, each, width
 
 
-def look(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str] = (), gather: Sequence[str] = (),
-         every: bool = False, patience: float = 0, parallel: int | None = None,
-         progress: Progress = silent) -> dict[str, Any]:
+def look(
+    fleet: Fleet,
+    drivers: Mapping[str, Driver],
+    names: Iterable[str] = (),
+    gather: Sequence[str] = (),
+    every: bool = False,
+    patience: float = 0,
+    parallel: int | None = None,
+    progress: Progress = silent,
+) -> dict[str, Any]:
     """What is known of a fleet, after one listing of each site.
 
     ``vms`` holds its VMs (`every`: all of the sites) as documents; `gather` adds to them: ``health`` the keys
     ``health_state`` and ``health_checks``, ``snapshots`` and ``restore_points`` lists, oldest first. ``hosts`` holds
-    for each guest that can be reached its ``variables`` and ``groups`` in Ansible, ``fleet`` the name, the rules, the waivers and the VMs of the file.
+    for each guest that can be reached its ``variables`` and ``groups`` in Ansible, ``fleet`` the name, the rules, the
+    waivers and the VMs of the file.
     """
     wanted = {(vm.site, vm.name): vm for vm in chosen(fleet, names)}
     seen = see(fleet, drivers)
-    ours = [vm for vm in seen if vm.mark is not None and vm.mark.fleet == fleet.name and (vm.site, vm.mark.vm) in wanted]
+    ours = [
+        vm for vm in seen if vm.mark is not None and vm.mark.fleet == fleet.name and (vm.site, vm.mark.vm) in wanted
+    ]
 
     def work(vm: VM) -> dict[str, Any]:
         return _document(fleet, drivers[vm.site], vm, gather, patience, progress)
@@ -36,25 +47,47 @@ def look(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str] = (),
 
     return {
         "vms": each(seen if every else ours, work, failed, width(fleet, drivers, parallel)),
-        "hosts": {name: {"variables": found, "groups": hosts.groups(vm)}
-                  for name, vm in hosts.of_fleet(fleet, ours).items() if (found := hosts.variables(fleet, vm))},
-        "fleet": {"name": fleet.name, "rules": list(fleet.rules),
-                  "waivers": [asdict(waiver) for waiver in fleet.waivers], "source": fleet.source,
-                  "spec": [vm.document() for vm in wanted.values()]},
+        "hosts": {
+            name: {"variables": found, "groups": hosts.groups(vm)}
+            for name, vm in hosts.of_fleet(fleet, ours).items()
+            if (found := hosts.variables(fleet, vm))
+        },
+        "fleet": {
+            "name": fleet.name,
+            "rules": list(fleet.rules),
+            "waivers": [asdict(waiver) for waiver in fleet.waivers],
+            "source": fleet.source,
+            "spec": [vm.document() for vm in wanted.values()],
+        },
     }
 
 
-def _document(fleet: Fleet, driver: Driver, vm: VM, gather: Sequence[str], patience: float,
-              progress: Progress) -> dict[str, Any]:
+def _document(
+    fleet: Fleet, driver: Driver, vm: VM, gather: Sequence[str], patience: float, progress: Progress
+) -> dict[str, Any]:
     document = vm.document()
     if "snapshots" in gather and Capability.SNAPSHOT in driver.capabilities:
-        document["snapshots"] = [{**asdict(snapshot), "name": snapshot.id} for snapshot in driver.snapshots(vm)]
+        document["snapshots"] = [
+            {**asdict(snapshot), "name": snapshot.id, "created": format_time(snapshot.created)}
+            for snapshot in driver.snapshots(vm)
+        ]
     ours = vm.mark is not None and vm.mark.fleet == fleet.name
     if "restore_points" in gather and ours and fleet.sites[vm.site]["repository"]:
-        points, damaged = repository_of(fleet, vm).points(vm)
-        document["restore_points"] = [{"id": point.id, "created": int(point.created), "kind": point.kind,
-                                       "bytes": point.bytes} for point in points]
+        repository = repository_of(fleet, vm)
+        points, damaged = repository.points(vm)
+        document["restore_points"] = [
+            {"id": point.id, "created": format_time(point.created), "kind": point.kind, "bytes": point.bytes}
+            for point in points
+        ]
         document["restore_points_damaged"] = damaged
+        document["drills"] = [
+            {
+                "restore_point": str(record.get("restore_point")),
+                "outcome": str(record.get("outcome")),
+                "created": format_time(float(record.get("time") or 0)),
+            }
+            for record in repository.drills(vm)
+        ]
     if "health" in gather:
         checks = health.ask(driver, vm, vm["health"], patience, progress) if vm.power == "on" else []
         document["health_state"] = health.verdict(checks) if vm.power == "on" else "unhealthy"

@@ -135,19 +135,33 @@ class Repository:
         data = unseal(raw, where)
         try:
             point = RestorePoint(
-                str(data["id"]), str(data["fleet"]), str(data["site"]), str(data["vm"]), str(data["uuid"]),
-                str(data["kind"]), float(data["created"]), str(data["consistency"]),
-                tuple(Part(str(part["name"]), int(part["virtual_size"]), str(part["sha256"]), int(part["bytes"]))
-                      for part in data["disks"]),
-                None if data.get("parent") is None else str(data["parent"]), str(data.get("why", "")),
-                data.get("stamped") is True, str(data.get("seed", "")), dict(data.get("spec") or {}), folder)
+                str(data["id"]),
+                str(data["fleet"]),
+                str(data["site"]),
+                str(data["vm"]),
+                str(data["uuid"]),
+                str(data["kind"]),
+                float(data["created"]),
+                str(data["consistency"]),
+                tuple(
+                    Part(str(part["name"]), int(part["virtual_size"]), str(part["sha256"]), int(part["bytes"]))
+                    for part in data["disks"]
+                ),
+                None if data.get("parent") is None else str(data["parent"]),
+                str(data.get("why", "")),
+                data.get("stamped") is True,
+                str(data.get("seed", "")),
+                dict(data.get("spec") or {}),
+                folder,
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise Damaged(f"{where} has a manifest that is not one of Muster's") from error
         assert vm.mark is not None
         if (point.id, point.fleet, point.site, point.vm) != (folder.name, vm.mark.fleet, vm.site, vm.mark.vm):
             raise Damaged(f"{where} says that it is '{point.id}' of '{point.vm}': it was moved or replaced")
         if not all(_NAME.fullmatch(part.name) for part in point.disks) or (
-                point.parent is not None and not _ID.fullmatch(point.parent)):
+            point.parent is not None and not _ID.fullmatch(point.parent)
+        ):
             raise Damaged(f"{where} names a disk or a parent that cannot be")
         return point
 
@@ -174,6 +188,25 @@ class Repository:
             file.write(json.dumps(dict(record), sort_keys=True) + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+    def drills(self, vm: VM) -> list[dict[str, Any]]:
+        """The recorded drills of a VM, oldest first; a line that cannot be read is left out."""
+        try:
+            with (self.folder(vm) / DRILLS).open("rb") as file:
+                file.seek(0, os.SEEK_END)
+                file.seek(max(0, file.tell() - _LIMIT))
+                lines = file.read(_LIMIT).splitlines()
+        except OSError:
+            return []
+        records = []
+        for line in lines:
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(record, dict):
+                records.append(record)
+        return records
 
 
 def verify(chain: Iterable[RestorePoint], vm: VM) -> None:

@@ -47,7 +47,13 @@ def kept_points(points: Sequence[RestorePoint], keep: Mapping[str, Any] | None) 
 def doomed_snapshots(snapshots: Sequence[Snapshot], count: int | None, age: int | None, now: float) -> list[Snapshot]:
     """Muster's own snapshots beyond the newest `count`, or older than `age` seconds; one on hold never, nor a foreign
     one. With neither bound, none."""
-    own = sorted((snapshot for snapshot in snapshots if snapshot.operation and not snapshot.hold),
-                 key=lambda snapshot: snapshot.created, reverse=True)
-    return [snapshot for index, snapshot in enumerate(own)
-            if (count is not None and index >= count) or (age is not None and now - snapshot.created > age)][::-1]
+    own = sorted(
+        (snapshot for snapshot in snapshots if snapshot.operation and not snapshot.hold),
+        key=lambda snapshot: snapshot.created,
+        reverse=True,
+    )
+    return [
+        snapshot
+        for index, snapshot in enumerate(own)
+        if (count is not None and index >= count) or (age is not None and now - snapshot.created > age)
+    ][::-1]

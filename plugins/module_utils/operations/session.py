@@ -28,14 +28,17 @@ def read_fleet(path: str | Path) -> Fleet:
         with file.open("rb") as stream:
             data = stream.read(FILE_LIMIT + 1)
     except OSError as error:
-        raise ModelError(f"the fleet file cannot be read: {error.strerror}; name another with fleet_file", (),
-                         str(file)) from error
+        raise ModelError(
+            f"the fleet file cannot be read: {error.strerror}; name another with fleet_file", (), str(file)
+        ) from error
     if len(data) > FILE_LIMIT:
         raise ModelError("the fleet file is larger than 1 MiB; split the fleet", (), str(file))
     try:
         return load_fleet(data.decode("utf-8"), str(file))
     except UnicodeDecodeError as error:
-        raise ModelError(f"the fleet file is not UTF-8 (byte {error.start}); save it as UTF-8", (), str(file)) from error
+        raise ModelError(
+            f"the fleet file is not UTF-8 (byte {error.start}); save it as UTF-8", (), str(file)
+        ) from error
 
 
 def new_operation(kind: str) -> str:
@@ -66,19 +69,29 @@ def chosen(fleet: Fleet, names: Iterable[str] = ()) -> tuple[VM, ...]:
 def actual_of(desired: VM, driver: Driver, listed: Sequence[VM] | None = None) -> VM:
     """The VM at the site that bears the mark of `desired`. Raises NotFound."""
     for vm in driver.list() if listed is None else listed:
-        if vm.mark is not None and desired.mark is not None and vm.state.get("built", True) and (
-                vm.mark.fleet, vm.mark.vm) == (desired.mark.fleet, desired.mark.vm):
+        if (
+            vm.mark is not None
+            and desired.mark is not None
+            and vm.state.get("built", True)
+            and (vm.mark.fleet, vm.mark.vm) == (desired.mark.fleet, desired.mark.vm)
+        ):
             return vm
-    raise NotFound("the fleet file names it, and the site has no VM with its mark", site=driver.site, vm=desired.name,
-                   todo="Run the provision playbook first")
+    raise NotFound(
+        "the fleet file names it, and the site has no VM with its mark",
+        site=driver.site,
+        vm=desired.name,
+        todo="Run the provision playbook first",
+    )
 
 
-def each(items: Sequence[Item], work: Callable[[Item], Result], failed: Callable[[Item, Exception], Result],
-         parallel: int) -> list[Result]:
+def each(
+    items: Sequence[Item], work: Callable[[Item], Result], failed: Callable[[Item, Exception], Result], parallel: int
+) -> list[Result]:
     """`work` on all `items`, at most `parallel` at once; one that fails does not stop the others.
 
     Results come in the order of the items. Only expected errors become `failed`'s result; a defect of ours is raised.
     """
+
     def one(item: Item) -> Result:
         try:
             return work(item)

@@ -28,16 +28,36 @@ class Outcome:
     error: str = ""
 
 
-def _over(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str], work: Callable[[Driver, VM], Outcome],
-          parallel: int | None) -> list[Outcome]:
+def _over(
+    fleet: Fleet,
+    drivers: Mapping[str, Driver],
+    names: Iterable[str],
+    work: Callable[[Driver, VM], Outcome],
+    parallel: int | None,
+) -> list[Outcome]:
     listed = {site: driver.list() for site, driver in drivers.items()}
-    return each(chosen(fleet, names), lambda vm: work(drivers[vm.site], actual_of(vm, drivers[vm.site], listed[vm.site])),
-                lambda vm, error: Outcome(vm.name, vm.site, error=str(error)), width(fleet, drivers, parallel))
+    return each(
+        chosen(fleet, names),
+        lambda vm: work(drivers[vm.site], actual_of(vm, drivers[vm.site], listed[vm.site])),
+        lambda vm, error: Outcome(vm.name, vm.site, error=str(error)),
+        width(fleet, drivers, parallel),
+    )
 
 
-def take(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str] = (), *, description: str = "",
-         hold: bool = False, count: int | None = None, age: int | None = None, operation: str | None = None,
-         check: bool = False, parallel: int | None = None, progress: Progress = silent) -> list[Outcome]:
+def take(
+    fleet: Fleet,
+    drivers: Mapping[str, Driver],
+    names: Iterable[str] = (),
+    *,
+    description: str = "",
+    hold: bool = False,
+    count: int | None = None,
+    age: int | None = None,
+    operation: str | None = None,
+    check: bool = False,
+    parallel: int | None = None,
+    progress: Progress = silent,
+) -> list[Outcome]:
     """A new snapshot of each VM, then retention: the newest `count`, none older than `age` seconds.
 
     With an `operation` that a snapshot bears already, that one is adopted and nothing changes.
@@ -53,16 +73,33 @@ def take(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str] = (),
         progress(f"{vm.name}: taking a snapshot")
         made = driver.take_snapshot(vm, id_, description, hold)
         removed = _retain(driver, vm, count, age, progress)
-        return Outcome(vm.name, vm.site, not adopted or bool(removed), made.id, made.created, removed,
-                       tuple(driver.snapshots(vm)), round(time.monotonic() - start, 1))
+        return Outcome(
+            vm.name,
+            vm.site,
+            not adopted or bool(removed),
+            made.id,
+            made.created,
+            removed,
+            tuple(driver.snapshots(vm)),
+            round(time.monotonic() - start, 1),
+        )
 
     return _over(fleet, drivers, names, work, parallel)
 
 
-def retain(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str] = (), *, count: int | None = None,
-           age: int | None = None, check: bool = False, parallel: int | None = None,
-           progress: Progress = silent) -> list[Outcome]:
+def retain(
+    fleet: Fleet,
+    drivers: Mapping[str, Driver],
+    names: Iterable[str] = (),
+    *,
+    count: int | None = None,
+    age: int | None = None,
+    check: bool = False,
+    parallel: int | None = None,
+    progress: Progress = silent,
+) -> list[Outcome]:
     """Retention alone."""
+
     def work(driver: Driver, vm: VM) -> Outcome:
         if check:
             doomed = tuple(s.id for s in retention.doomed_snapshots(driver.snapshots(vm), count, age, time.time()))
@@ -85,13 +122,26 @@ def _named(driver: Driver, vm: VM, id_: str) -> Snapshot:
     for snapshot in driver.snapshots(vm):
         if id_ in (snapshot.id, snapshot.operation) and id_:
             return snapshot
-    raise NotFound(f"it has no snapshot '{id_}'", site=vm.site, vm=vm.name,
-                   todo="List its snapshots with muster.fleet.vm_snapshot and state=listed")
+    raise NotFound(
+        f"it has no snapshot '{id_}'",
+        site=vm.site,
+        vm=vm.name,
+        todo="List its snapshots with muster.fleet.vm_snapshot and state=listed",
+    )
 
 
-def remove(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str], id_: str, *, check: bool = False,
-           parallel: int | None = None, progress: Progress = silent) -> list[Outcome]:
+def remove(
+    fleet: Fleet,
+    drivers: Mapping[str, Driver],
+    names: Iterable[str],
+    id_: str,
+    *,
+    check: bool = False,
+    parallel: int | None = None,
+    progress: Progress = silent,
+) -> list[Outcome]:
     """Delete one snapshot by its id; its children stay. One that is not there is nothing to do."""
+
     def work(driver: Driver, vm: VM) -> Outcome:
         try:
             snapshot = _named(driver, vm, id_)
@@ -105,9 +155,18 @@ def remove(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str], id
     return _over(fleet, drivers, names, work, parallel)
 
 
-def revert(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str], id_: str, *, check: bool = False,
-           parallel: int | None = None, progress: Progress = silent) -> list[Outcome]:
+def revert(
+    fleet: Fleet,
+    drivers: Mapping[str, Driver],
+    names: Iterable[str],
+    id_: str,
+    *,
+    check: bool = False,
+    parallel: int | None = None,
+    progress: Progress = silent,
+) -> list[Outcome]:
     """Bring VMs back to a snapshot. What was written since is lost."""
+
     def work(driver: Driver, vm: VM) -> Outcome:
         snapshot = _named(driver, vm, id_)
         if not check:
@@ -118,8 +177,14 @@ def revert(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str], id
     return _over(fleet, drivers, names, work, parallel)
 
 
-def listing(fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str] = (),
-            parallel: int | None = None) -> list[Outcome]:
+def listing(
+    fleet: Fleet, drivers: Mapping[str, Driver], names: Iterable[str] = (), parallel: int | None = None
+) -> list[Outcome]:
     """The snapshots that each VM has."""
-    return _over(fleet, drivers, names,
-                 lambda driver, vm: Outcome(vm.name, vm.site, snapshots=tuple(driver.snapshots(vm))), parallel)
+    return _over(
+        fleet,
+        drivers,
+        names,
+        lambda driver, vm: Outcome(vm.name, vm.site, snapshots=tuple(driver.snapshots(vm))),
+        parallel,
+    )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any
+
+from ..model.units import format_time
 
 _HARDENING = ("passed_before", "passed_after", "total")
 _PATCHING = ("upgraded", "rebooted", "kernel", "seconds")
@@ -12,8 +13,9 @@ _BACKUPS = ("restore_point", "kind", "bytes", "created")
 _DRILLS = ("restore_point", "outcome", "rto_seconds", "rpo_seconds", "rto_target", "rpo_target", "checks")
 
 
-def run_report(seen: Mapping[str, Any], guests: Iterable[Mapping[str, Any]], local: Mapping[str, Any],
-               now: float) -> dict[str, Any]:
+def run_report(
+    seen: Mapping[str, Any], guests: Iterable[Mapping[str, Any]], local: Mapping[str, Any], now: float
+) -> dict[str, Any]:
     """The parts of ``docs/report.schema.json`` beside the compliance.
 
     `seen` is what ``vm_info`` returned; `guests` are the variables of the guests' hosts and `local` those of the
@@ -25,15 +27,21 @@ def run_report(seen: Mapping[str, Any], guests: Iterable[Mapping[str, Any]], loc
     started = float(local.get("muster_started") or now)
     report = {
         "fleet": str(seen["fleet"]["name"]),
-        "generated": _time(now),
+        "generated": format_time(now),
         "seconds": round(now - started, 1),
         "vms": [_vm(vm, facts.get(str(vm["name"]), {})) for vm in seen["vms"]],
         "hardening": [_part(guest["muster_hardening"], _HARDENING) for guest in found if "muster_hardening" in guest],
         "patching": [_part(guest["muster_patching"], _PATCHING) for guest in found if "muster_patching" in guest],
-        "backups": [{**_part(row, _BACKUPS), "created": _time(row["created"])}
-                    for row in local.get("muster_backups") or () if row.get("restore_point")],
-        "snapshots": [{"vm": row["vm"], "id": row["id"], "created": _time(row["created"])}
-                      for row in local.get("muster_snapshots") or () if row.get("id")],
+        "backups": [
+            {**_part(row, _BACKUPS), "created": format_time(row["created"])}
+            for row in local.get("muster_backups") or ()
+            if row.get("restore_point")
+        ],
+        "snapshots": [
+            {"vm": row["vm"], "id": row["id"], "created": format_time(row["created"])}
+            for row in local.get("muster_snapshots") or ()
+            if row.get("id")
+        ],
         "drills": [_part(row, _DRILLS) for row in local.get("muster_drills") or ()],
     }
     return {key: value for key, value in report.items() if value or key in ("fleet", "vms", "seconds")}
@@ -45,11 +53,11 @@ def _part(row: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
 
 def _vm(vm: Mapping[str, Any], guest: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "name": vm["name"], "site": vm["site"], "uuid": vm.get("uuid"), "address": vm.get("address"),
-        "power": vm.get("power", "unknown"), "health": vm.get("health_state", "unknown"),
+        "name": vm["name"],
+        "site": vm["site"],
+        "uuid": vm.get("uuid"),
+        "address": vm.get("address"),
+        "power": vm.get("power", "unknown"),
+        "health": vm.get("health_state", "unknown"),
         "os": (guest.get("os") or {}).get("pretty_name"),
     }
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(float(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -28,13 +28,21 @@ if TYPE_CHECKING:
 _PREFIX = "muster-"
 
 
-def take(driver: LibvirtDriver, domain: Any, directory: Path, restore_point: str, parent: str | None,
-         progress: Progress) -> Backup:
+def take(
+    driver: LibvirtDriver, domain: Any, directory: Path, restore_point: str, parent: str | None, progress: Progress
+) -> Backup:
     """Bring the disks of `domain` at one point in time into `directory`."""
     name = domain.name()
     vm = driver.reread(domain)
-    disks = [(disk["name"], vm.state["disks"][disk["name"]]["target"], vm.state["disks"][disk["name"]]["path"],
-              disk.get("size", 0)) for disk in vm["disks"]]
+    disks = [
+        (
+            disk["name"],
+            vm.state["disks"][disk["name"]]["target"],
+            vm.state["disks"][disk["name"]]["path"],
+            disk.get("size", 0),
+        )
+        for disk in vm["disks"]
+    ]
     if not domain.isActive():
         return _offline(driver, name, disks, directory, progress)
     why = ""
@@ -85,8 +93,14 @@ def _prune(site: str, domain: Any, restore_point: str) -> None:
                 checkpoint.delete(0)
 
 
-def _job(driver: LibvirtDriver, domain: Any, disks: list[tuple[str, str, str, int]], restore_point: str | None,
-         checkpoint: str | None, progress: Progress) -> tuple[float, str, list[tuple[str, Any, int]]]:
+def _job(
+    driver: LibvirtDriver,
+    domain: Any,
+    disks: list[tuple[str, str, str, int]],
+    restore_point: str | None,
+    checkpoint: str | None,
+    progress: Progress,
+) -> tuple[float, str, list[tuple[str, Any, int]]]:
     """Run one block job for all disks; without a `restore_point` it leaves no checkpoint behind.
 
     Returns (point in time, consistency, [(disk, volume, virtual size)]).
@@ -116,11 +130,16 @@ def _job(driver: LibvirtDriver, domain: Any, disks: list[tuple[str, str, str, in
         files.append((disk, file, size))
     agent = Agent(domain, site)
     try:
-        with told(site, name, "start the backup job"), agent.frozen() if agent.answers() else contextlib.nullcontext(
-                False) as frozen:
+        with (
+            told(site, name, "start the backup job"),
+            agent.frozen() if agent.answers() else contextlib.nullcontext(False) as frozen,
+        ):
             created = time.time()
-            domain.backupBegin(ET.tostring(job, encoding="unicode"),
-                               ET.tostring(point, encoding="unicode") if restore_point else None, 0)
+            domain.backupBegin(
+                ET.tostring(job, encoding="unicode"),
+                ET.tostring(point, encoding="unicode") if restore_point else None,
+                0,
+            )
         _await(domain, site, progress)
     except BaseException:
         with contextlib.suppress(Exception):
@@ -129,8 +148,11 @@ def _job(driver: LibvirtDriver, domain: Any, disks: list[tuple[str, str, str, in
             with contextlib.suppress(Exception):
                 driver.volumes.delete(_volume(driver.volumes, file), name)
         raise
-    return created, "filesystem" if frozen else "crash", [
-        (disk, _volume(driver.volumes, file), size) for disk, file, size in files]
+    return (
+        created,
+        "filesystem" if frozen else "crash",
+        [(disk, _volume(driver.volumes, file), size) for disk, file, size in files],
+    )
 
 
 def _await(domain: Any, site: str, progress: Progress) -> None:
@@ -146,8 +168,12 @@ def _await(domain: Any, site: str, progress: Progress) -> None:
             time.sleep(0.2)
         stats = domain.jobStats(libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED)
     if not stats.get("success", stats.get("type") == libvirt.VIR_DOMAIN_JOB_COMPLETED):
-        raise Failed(f"the backup job failed: {stats.get('errmsg', 'libvirt gave no reason')}", site=site, vm=name,
-                     todo="Look at the space of the pool and at libvirt's log, then run again")
+        raise Failed(
+            f"the backup job failed: {stats.get('errmsg', 'libvirt gave no reason')}",
+            site=site,
+            vm=name,
+            todo="Look at the space of the pool and at libvirt's log, then run again",
+        )
 
 
 def _volume(volumes: Volumes, path: str) -> Any:
@@ -157,39 +183,48 @@ def _volume(volumes: Volumes, path: str) -> Any:
         folder = path.rpartition("/")[0]
         for pool in volumes.connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
             if parse(pool.XMLDesc(0)).findtext("target/path") == folder:
-                pool.refresh()
+                volumes.refresh(pool)
         found = volumes.at(path)
     return found
 
 
-def _fetch(volumes: Volumes, vm: str, made: list[tuple[str, Any, int]], directory: Path,
-           progress: Progress) -> list[BackupDisk]:
+def _fetch(
+    volumes: Volumes, vm: str, made: list[tuple[str, Any, int]], directory: Path, progress: Progress
+) -> list[BackupDisk]:
     parts = []
     for disk, volume, size in made:
         if volume is None:
-            raise Failed(f"the backup of the disk '{disk}' is nowhere in the pool", site=volumes.site, vm=vm,
-                         todo="Run again")
+            raise Failed(
+                f"the backup of the disk '{disk}' is nowhere in the pool", site=volumes.site, vm=vm, todo="Run again"
+            )
         target = directory / f"{disk}.qcow2"
         digest, total = volumes.download(volume, target, vm, progress)
         parts.append(BackupDisk(disk, target, size, digest, total))
     return parts
 
 
-def _offline(driver: LibvirtDriver, name: str, disks: list[tuple[str, str, str, int]], directory: Path,
-             progress: Progress) -> Backup:
+def _offline(
+    driver: LibvirtDriver, name: str, disks: list[tuple[str, str, str, int]], directory: Path, progress: Progress
+) -> Backup:
     """A stopped VM: its volumes as they lie there."""
     created = time.time()
     made = [(disk, _volume(driver.volumes, path), size) for disk, _target, path, size in disks]
-    return Backup("full", created, tuple(_fetch(driver.volumes, name, made, directory, progress)), "offline",
-                  "the VM is off")
+    return Backup(
+        "full", created, tuple(_fetch(driver.volumes, name, made, directory, progress)), "offline", "the VM is off"
+    )
 
 
 def clone(driver: LibvirtDriver, vm: VM, desired: VM, mark: Mark, progress: Progress) -> VM:
     """`desired` as a copy of `vm`, running or not: its disks at one point in time, under a new identity."""
     with tempfile.TemporaryDirectory(prefix="muster-clone-") as folder:
         if vm.power == "off":
-            backup = _offline(driver, vm.name, [(d["name"], *_where(vm, d["name"]), d.get("size", 0)) for d in vm["disks"]],
-                              Path(folder), progress)
+            backup = _offline(
+                driver,
+                vm.name,
+                [(d["name"], *_where(vm, d["name"]), d.get("size", 0)) for d in vm["disks"]],
+                Path(folder),
+                progress,
+            )
         else:
             domain = driver.domain(vm)
             disks = [(d["name"], *_where(vm, d["name"]), d.get("size", 0)) for d in vm["disks"]]
@@ -202,8 +237,12 @@ def clone(driver: LibvirtDriver, vm: VM, desired: VM, mark: Mark, progress: Prog
             backup = Backup("full", created, tuple(parts), consistency)
         sizes = {disk.name: disk.virtual_size for disk in backup.disks}
         spec = {**vm.spec, **desired.spec}
-        spec["disks"] = [{**disk, "size": max(disk.get("size", 0), sizes.get(disk["name"], 0))} for disk in spec["disks"]]
-        spec["nics"] = [{key: value for key, value in nic.items() if key != "mac"} for nic in desired["nics"] or vm["nics"]]
+        spec["disks"] = [
+            {**disk, "size": max(disk.get("size", 0), sizes.get(disk["name"], 0))} for disk in spec["disks"]
+        ]
+        spec["nics"] = [
+            {key: value for key, value in nic.items() if key != "mac"} for nic in desired["nics"] or vm["nics"]
+        ]
         twin = VM(desired.name, driver.site, spec)
         return driver.restore(twin, mark, {disk.name: disk.path for disk in backup.disks}, progress=progress)
 

@@ -47,8 +47,10 @@ def mark_fields(desired: VM) -> dict[str, Any]:
 
 def known_ports(written: marks.Written) -> dict[str, dict[int, int]]:
     """The loopback ports that the VM had before; JSON has made text of their numbers."""
-    return {nic: {int(guest): int(host) for guest, host in rules.items()}
-            for nic, rules in (written.fields.get("ports") or {}).items()}
+    return {
+        nic: {int(guest): int(host) for guest, host in rules.items()}
+        for nic, rules in (written.fields.get("ports") or {}).items()
+    }
 
 
 def write_mark(domain: Any, written: marks.Written) -> None:
@@ -58,12 +60,22 @@ def write_mark(domain: Any, written: marks.Written) -> None:
         flags |= libvirt.VIR_DOMAIN_AFFECT_LIVE
     node = ET.Element("vm")
     node.text = marks.element(written).text
-    domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, ET.tostring(node, encoding="unicode"), marks.PREFIX,
-                       marks.NAMESPACE, flags)
+    domain.setMetadata(
+        libvirt.VIR_DOMAIN_METADATA_ELEMENT, ET.tostring(node, encoding="unicode"), marks.PREFIX, marks.NAMESPACE, flags
+    )
 
 
-def make(driver: LibvirtDriver, desired: VM, uuid: str, mark: Mark, contents: Mapping[str, Path], *, seed: str,
-         isolation: xml.Isolation | None, progress: Progress) -> VM:
+def make(
+    driver: LibvirtDriver,
+    desired: VM,
+    uuid: str,
+    mark: Mark,
+    contents: Mapping[str, Path],
+    *,
+    seed: str,
+    isolation: xml.Isolation | None,
+    progress: Progress,
+) -> VM:
     """Define the VM, make its disks (from `contents` where given, else empty), and mark it as built; powered off."""
     name, volumes = desired.name, driver.volumes
     written = marks.Written(mark, mark_fields(desired), built=False, ready=not contents, seed=seed)
@@ -75,8 +87,15 @@ def make(driver: LibvirtDriver, desired: VM, uuid: str, mark: Mark, contents: Ma
         sources.append(xml.DiskSource(disk["name"], _path(pool, volume_name(name, uuid, disk["name"])), disk))
     iso = f"{name}.seed.{uuid[:8]}.iso"
     with_seed = bool(seed) and driver.type != "test"
-    text = xml.build(desired, uuid, written, sources, accelerator=driver.accelerator, isolation=isolation,
-                     seed=_path(volumes.pool(None), iso) if with_seed else None)
+    text = xml.build(
+        desired,
+        uuid,
+        written,
+        sources,
+        accelerator=driver.accelerator,
+        isolation=isolation,
+        seed=_path(volumes.pool(None), iso) if with_seed else None,
+    )
     with told(driver.site, name, "define the VM"):
         domain = driver.connection.defineXML(text)
     try:
@@ -168,7 +187,11 @@ def grow_stopped(driver: LibvirtDriver, domain: Any, disk: str, size: int) -> No
     found = driver.reread(domain).state["disks"][disk]
     volume = driver.volumes.at(found["path"])
     if volume is None:
-        raise Unsupported(f"the disk '{disk}' lies in no storage pool and cannot be grown while the VM is off",
-                          site=driver.site, vm=domain.name(), todo="Start the VM, then run again")
+        raise Unsupported(
+            f"the disk '{disk}' lies in no storage pool and cannot be grown while the VM is off",
+            site=driver.site,
+            vm=domain.name(),
+            todo="Start the VM, then run again",
+        )
     with told(driver.site, domain.name(), f"grow the disk '{disk}'"):
         volume.resize(size)

@@ -27,8 +27,9 @@ def refine(change: Change, actual: VM) -> str:
     before, after = change.before, change.after
     if change.field == "cpus" and (after < before or after > actual.state.get("max_cpus", 0)):
         return "power_cycle"
-    if change.field == "memory" and (after < before or (after - before) % DIMM
-                                     or after > actual.state.get("max_memory", 0)):
+    if change.field == "memory" and (
+        after < before or (after - before) % DIMM or after > actual.state.get("max_memory", 0)
+    ):
         return "power_cycle"
     return how
 
@@ -58,9 +59,16 @@ def live(domain: Any, site: str, actual: VM, change: Change) -> None:
 
 def _pin(domain: Any, cpuset: str | None, flags: int) -> None:
     count = domain.connect().getInfo()[2]
-    chosen = set(range(count)) if not cpuset else {
-        cpu for part in cpuset.split(",") for first, _, last in [part.partition("-")]
-        for cpu in range(int(first), int(last or first) + 1)}
+    chosen = (
+        set(range(count))
+        if not cpuset
+        else {
+            cpu
+            for part in cpuset.split(",")
+            for first, _, last in [part.partition("-")]
+            for cpu in range(int(first), int(last or first) + 1)
+        }
+    )
     mask = tuple(cpu in chosen for cpu in range(count))
     for vcpu in range(domain.vcpusFlags(libvirt.VIR_DOMAIN_AFFECT_LIVE)):
         domain.pinVcpuFlags(vcpu, mask, flags)
@@ -105,6 +113,7 @@ def device(root: ET.Element, tag: str, name: str) -> ET.Element:
 
 def edit_nic(node: ET.Element, field: str, value: Any) -> None:
     """Set one field of an ``<interface>``."""
+
     def child(tag: str) -> ET.Element:
         found = node.find(tag)
         return ET.SubElement(node, tag) if found is None else found
@@ -195,8 +204,16 @@ def _edit_topology(root: ET.Element, value: dict[str, int], desired: VM) -> None
     if old is not None:
         cpu.remove(old)
     if value:
-        cpu.insert(0, ET.Element("topology", sockets=str(value["sockets"]), dies="1", cores=str(value["cores"]),
-                                 threads=str(value.get("threads", 1))))
+        cpu.insert(
+            0,
+            ET.Element(
+                "topology",
+                sockets=str(value["sockets"]),
+                dies="1",
+                cores=str(value["cores"]),
+                threads=str(value.get("threads", 1)),
+            ),
+        )
     _edit_cpus(root, int(desired.spec.get("cpus", 1)), desired)
 
 
@@ -214,5 +231,8 @@ def _edit_pinning(root: ET.Element, value: str | None, _desired: VM) -> None:
 
 
 _EDITORS: dict[str, Callable[[ET.Element, Any, VM], None]] = {
-    "cpus": _edit_cpus, "memory": _edit_memory, "cpu_topology": _edit_topology, "cpu_pinning": _edit_pinning,
+    "cpus": _edit_cpus,
+    "memory": _edit_memory,
+    "cpu_topology": _edit_topology,
+    "cpu_pinning": _edit_pinning,
 }

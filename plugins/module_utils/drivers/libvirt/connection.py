@@ -68,7 +68,9 @@ def told(site: str, vm: str | None, doing: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise Failed(f"unable to {doing}: {error}", site=site, vm=vm, todo="Look at what that host really is") from error
+        raise Failed(
+            f"unable to {doing}: {error}", site=site, vm=vm, todo="Look at what that host really is"
+        ) from error
     except libvirt.libvirtError as error:
         kind = kind_of(error)
         words = " ".join(str(error).split())[:400]
@@ -86,8 +88,11 @@ def code_is(error: Exception, name: str) -> bool:
 def connect(access: Site) -> Any:
     """Open the site's ``uri``. Raises Unreachable, Denied, and Unsupported where the Python bindings are missing."""
     if libvirt is None:
-        raise Unsupported("the Python bindings of libvirt are not installed", site=access.name,
-                          todo="Install libvirt-python in the Python that runs this module (make install does)")
+        raise Unsupported(
+            "the Python bindings of libvirt are not installed",
+            site=access.name,
+            todo="Install libvirt-python in the Python that runs this module (make install does)",
+        )
     libvirt.registerErrorHandler(lambda _context, _error: None, None)  # it would print to stderr beside our sentence
     uri = str(access["uri"] or ("qemu:///system" if os.geteuid() == 0 else "qemu:///session"))
     try:
@@ -96,8 +101,9 @@ def connect(access: Site) -> Any:
         words = " ".join(str(error).split())[:400]
         kind = kind_of(error)
         kind = kind if kind in (Denied, Unsupported) else Unreachable
-        raise kind(f"unable to connect to {uri}: {words}", site=access.name,
-                   todo=_TODO.get(kind, _TODO[Unreachable])) from error
+        raise kind(
+            f"unable to connect to {uri}: {words}", site=access.name, todo=_TODO.get(kind, _TODO[Unreachable])
+        ) from error
     with contextlib.suppress(libvirt.libvirtError):  # the test driver has no transport to keep alive
         if "+" in uri:
             connection.setKeepAlive(5, 6)

@@ -41,7 +41,7 @@ def parse(text: str) -> ET.Element:
     """libvirt's XML, which a hostile host may have written: bounded, and without entities to expand."""
     if len(text) > _LIMIT or "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise ValueError("libvirt answered with a description that is larger than 4 MiB or declares entities")
-    return ET.fromstring(text)  # noqa: S314: what makes it unsafe is refused above
+    return ET.fromstring(text)  # noqa: S314 - what makes it unsafe is refused above
 
 
 def mac_of(uuid: str, nic: str) -> str:
@@ -65,8 +65,16 @@ def _sub(parent: ET.Element, tag: str, text: object = None, **attributes: object
     return node
 
 
-def build(vm: VM, uuid: str, written: marks.Written, disks: Sequence[DiskSource], *, accelerator: str,
-          seed: str | None = None, isolation: Isolation | None = None) -> str:
+def build(
+    vm: VM,
+    uuid: str,
+    written: marks.Written,
+    disks: Sequence[DiskSource],
+    *,
+    accelerator: str,
+    seed: str | None = None,
+    isolation: Isolation | None = None,
+) -> str:
     """The XML of `vm`. `accelerator` is libvirt's domain type (``kvm``, ``qemu``, ``test``)."""
     spec = vm.spec
     root = ET.Element("domain", type=accelerator)
@@ -95,8 +103,14 @@ def build(vm: VM, uuid: str, written: marks.Written, disks: Sequence[DiskSource]
     cpu = _sub(root, "cpu", **({"mode": "host-passthrough"} if accelerator == "kvm" else {}))
     topology = spec.get("cpu_topology")
     if topology:
-        _sub(cpu, "topology", sockets=topology["sockets"], dies=1, cores=topology["cores"],
-             threads=topology.get("threads", 1))
+        _sub(
+            cpu,
+            "topology",
+            sockets=topology["sockets"],
+            dies=1,
+            cores=topology["cores"],
+            threads=topology.get("threads", 1),
+        )
     if accelerator != "test":  # memory hotplug needs a NUMA cell to plug into
         _sub(_sub(cpu, "numa"), "cell", id=0, cpus=f"0-{most_cpus(spec) - 1}", memory=memory, unit="KiB")
     _sub(root, "clock", offset="utc")
@@ -133,8 +147,12 @@ def _isolated(root: ET.Element, uuid: str, isolation: Isolation) -> None:
     """A NIC past libvirt's own: QEMU's ``restrict=on`` keeps the guest from everything, its gateway included."""
     forwards = "".join(f",hostfwd=tcp:127.0.0.1:{host}-:{guest}" for guest, host in sorted(isolation.forwards.items()))
     line = ET.SubElement(root, f"{{{QEMU_NS}}}commandline")
-    for value in ("-netdev", f"user,id=drill0,restrict=on{forwards}",
-                  "-device", f"virtio-net-pci,netdev=drill0,mac={mac_of(uuid, 'drill0')},addr=0x1e"):
+    for value in (
+        "-netdev",
+        f"user,id=drill0,restrict=on{forwards}",
+        "-device",
+        f"virtio-net-pci,netdev=drill0,mac={mac_of(uuid, 'drill0')},addr=0x1e",
+    ):
         ET.SubElement(line, f"{{{QEMU_NS}}}arg", value=value)
 
 
@@ -143,8 +161,12 @@ def is_isolated(xml: str) -> bool:
     root = parse(xml)
     args = [node.get("value", "") for node in root.iter(f"{{{QEMU_NS}}}arg")]
     nets = [value for value in args if value.startswith(("user,", "tap,", "bridge,", "socket,", "vde,"))]
-    return (root.find("devices/interface") is None and root.find("devices/hostdev") is None
-            and bool(nets) and all(value.startswith("user,") and ",restrict=on" in value for value in nets))
+    return (
+        root.find("devices/interface") is None
+        and root.find("devices/hostdev") is None
+        and bool(nets)
+        and all(value.startswith("user,") and ",restrict=on" in value for value in nets)
+    )
 
 
 def disk_element(disk: DiskSource, target: str) -> ET.Element:
@@ -192,8 +214,19 @@ def kib(node: ET.Element | None) -> int:
     """Bytes of a memory element, whichever unit it names."""
     if node is None or not node.text:
         return 0
-    factor = {"b": 1, "bytes": 1, "kb": 1000, "k": 1 << 10, "kib": 1 << 10, "mb": 10**6, "m": 1 << 20, "mib": 1 << 20,
-              "gb": 10**9, "g": 1 << 30, "gib": 1 << 30}.get(node.get("unit", "KiB").lower(), 1 << 10)
+    factor = {
+        "b": 1,
+        "bytes": 1,
+        "kb": 1000,
+        "k": 1 << 10,
+        "kib": 1 << 10,
+        "mb": 10**6,
+        "m": 1 << 20,
+        "mib": 1 << 20,
+        "gb": 10**9,
+        "g": 1 << 30,
+        "gib": 1 << 30,
+    }.get(node.get("unit", "KiB").lower(), 1 << 10)
     return int(node.text) * factor
 
 
@@ -230,9 +263,13 @@ def _read_disk(node: ET.Element) -> dict[str, Any]:
     def limit(tag: str) -> int:
         return int((iotune.findtext(tag) if iotune is not None else None) or 0)
 
-    disk: dict[str, Any] = {"name": name_of(node, dev), "target": dev, "iops_limit": limit("total_iops_sec"),
-                            "path": (source.get("file") or source.get("dev") or "") if source is not None else "",
-                            "encrypted": node.find("source/encryption") is not None}
+    disk: dict[str, Any] = {
+        "name": name_of(node, dev),
+        "target": dev,
+        "iops_limit": limit("total_iops_sec"),
+        "path": (source.get("file") or source.get("dev") or "") if source is not None else "",
+        "encrypted": node.find("source/encryption") is not None,
+    }
     if limit("total_bytes_sec"):
         disk["bandwidth_limit"] = limit("total_bytes_sec")
     return disk
@@ -241,11 +278,19 @@ def _read_disk(node: ET.Element) -> dict[str, Any]:
 def _read_nic(index: int, node: ET.Element) -> dict[str, Any]:
     source, mac, link = node.find("source"), node.find("mac"), node.find("link")
     user = node.get("type") == "user"
-    network = USER_NETWORK if user else next(
-        (source.get(key) for key in ("network", "bridge", "dev") if source is not None and source.get(key)), "")
-    nic: dict[str, Any] = {"name": name_of(node, f"nic{index}"), "network": network,
-                           "mac": mac.get("address", "") if mac is not None else "",
-                           "connected": link is None or link.get("state") != "down"}
+    network = (
+        USER_NETWORK
+        if user
+        else next(
+            (source.get(key) for key in ("network", "bridge", "dev") if source is not None and source.get(key)), ""
+        )
+    )
+    nic: dict[str, Any] = {
+        "name": name_of(node, f"nic{index}"),
+        "network": network,
+        "mac": mac.get("address", "") if mac is not None else "",
+        "connected": link is None or link.get("state") != "down",
+    }
     average = node.find("bandwidth/inbound")
     if average is not None and average.get("average"):
         nic["bandwidth_limit"] = int(average.get("average", "0")) << 10

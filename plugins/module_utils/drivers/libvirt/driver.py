@@ -26,7 +26,8 @@ from .volumes import Volumes
 class LibvirtDriver(Driver):
     """One connection to one libvirt daemon: ``qemu:///system``, ``qemu:///session``, ``qemu+ssh://…``, ``test:///…``.
 
-    Options of the site: `uri` (the system's daemon for root, the user's own for others if unset), `pool` (storage pool, ``default`` if unset), `ssh` (`user`, `key`).
+    Options of the site: `uri` (the system's daemon for root, the user's own for others if unset), `pool` (storage
+    pool, ``default`` if unset), `tiers` (pools by tier), `ssh` (`user`, `key`).
     """
 
     platform: ClassVar[str] = "libvirt"
@@ -38,8 +39,11 @@ class LibvirtDriver(Driver):
             self.type = self.connection.getType().lower()
             self.hostname = self.connection.getHostname()
         # libvirt's own test driver keeps all in memory: it runs no guest and holds no bytes.
-        self.capabilities = frozenset(Capability) if self.type != "test" else frozenset(
-            {Capability.POWER, Capability.CHANGE, Capability.SNAPSHOT, Capability.REVERT})
+        self.capabilities = (
+            frozenset(Capability)
+            if self.type != "test"
+            else frozenset({Capability.POWER, Capability.CHANGE, Capability.SNAPSHOT, Capability.REVERT})
+        )
         self.remote = "+" in str(access.options.get("uri", "")).partition(":")[0]
         self.volumes = Volumes(self.connection, self.site, str(access.options.get("pool") or "default"))
         self._accelerator: str | None = None
@@ -76,8 +80,12 @@ class LibvirtDriver(Driver):
         with told(self.site, vm.name, "read the VM"):
             root = xml.parse(domain.XMLDesc(0))
         if marks.read(root) is None:
-            raise Conflict(f"unable to {doing}: the VM bears no ownership mark of Muster; it was left as it is",
-                           site=self.site, vm=vm.name, todo="Muster changes only VMs that it made or was told to adopt")
+            raise Conflict(
+                f"unable to {doing}: the VM bears no ownership mark of Muster; it was left as it is",
+                site=self.site,
+                vm=vm.name,
+                todo="Muster changes only VMs that it made or was told to adopt",
+            )
         return domain
 
     def reread(self, domain: Any) -> VM:
@@ -98,8 +106,9 @@ class LibvirtDriver(Driver):
         contents = {first: image.path} if image else {}
         return self._make(desired, uuid, mark, contents, seed=uuid if image else "", isolation=None, progress=progress)
 
-    def restore(self, desired: VM, mark: Mark, disks: Mapping[str, Path], isolated: bool = False,
-                progress: Progress = silent) -> VM:
+    def restore(
+        self, desired: VM, mark: Mark, disks: Mapping[str, Path], isolated: bool = False, progress: Progress = silent
+    ) -> VM:
         isolation = None
         uuid = identity(mark, self.site)
         if isolated:
@@ -107,22 +116,46 @@ class LibvirtDriver(Driver):
             ports = {rule["guest"] for nic in desired["nics"] or () for rule in nic.get("forwards") or ()}
             with self._ports:
                 isolation = xml.Isolation({port: forwards.free_port() for port in ports})
-        return self._make(desired, uuid, mark, dict(disks), seed=str(desired.state.get("seed") or desired.uuid or uuid),
-                          isolation=isolation, progress=progress)
+        return self._make(
+            desired,
+            uuid,
+            mark,
+            dict(disks),
+            seed=str(desired.state.get("seed") or desired.uuid or uuid),
+            isolation=isolation,
+            progress=progress,
+        )
 
-    def _make(self, desired: VM, uuid: str, mark: Mark, contents: Mapping[str, Path], *, seed: str,
-              isolation: xml.Isolation | None, progress: Progress) -> VM:
+    def _make(
+        self,
+        desired: VM,
+        uuid: str,
+        mark: Mark,
+        contents: Mapping[str, Path],
+        *,
+        seed: str,
+        isolation: xml.Isolation | None,
+        progress: Progress,
+    ) -> VM:
         with told(self.site, desired.name, "look for a VM of this name"):
             twins = [d for d in self.connection.listAllDomains() if uuid == d.UUIDString() or d.name() == desired.name]
         for twin in twins:
             if twin.UUIDString() != uuid:
-                raise Conflict(f"another VM of this name exists (UUID {twin.UUIDString()}) and is not this fleet's; "
-                               "nothing was changed", site=self.site, vm=desired.name,
-                               todo="Rename one of the two, or adopt the one that exists")
+                raise Conflict(
+                    f"another VM of this name exists (UUID {twin.UUIDString()}) and is not this fleet's; "
+                    "nothing was changed",
+                    site=self.site,
+                    vm=desired.name,
+                    todo="Rename one of the two, or adopt the one that exists",
+                )
             found = self.reread(twin)
             if found.mark is None:
-                raise Conflict(f"a VM with the identity {uuid} exists without an ownership mark; nothing was changed",
-                               site=self.site, vm=desired.name, todo="Adopt it or remove it")
+                raise Conflict(
+                    f"a VM with the identity {uuid} exists without an ownership mark; nothing was changed",
+                    site=self.site,
+                    vm=desired.name,
+                    todo="Adopt it or remove it",
+                )
             if found.state["built"]:
                 return found  # an earlier try went through and only its answer was lost
             progress(f"{desired.name}: an earlier run stopped half way; its unfinished disks are made again")
@@ -218,10 +251,16 @@ class LibvirtDriver(Driver):
         written = marks.read(root)
         twin = root.find(f"{{{xml.QEMU_NS}}}commandline") is not None
         if twin and not xml.is_isolated(domain.XMLDesc(0)):
-            raise Conflict("the twin has a NIC that is not isolated; it was not started", site=self.site,
-                           vm=domain.name(), todo="Delete it; the drill makes a new one")
+            raise Conflict(
+                "the twin has a NIC that is not isolated; it was not started",
+                site=self.site,
+                vm=domain.name(),
+                todo="Delete it; the drill makes a new one",
+            )
         if written is not None and not twin and self.type != "test":  # a taken port must fail before the start
-            forwards.choose(list(written.fields.get("nics") or []), build.known_ports(written), self.site, domain.name())
+            forwards.choose(
+                list(written.fields.get("nics") or []), build.known_ports(written), self.site, domain.name()
+            )
         domain.create()
         if not twin:
             try:
@@ -240,8 +279,12 @@ class LibvirtDriver(Driver):
         while domain.isActive():
             now = time.monotonic()
             if now > end:
-                raise Failed(f"the guest did not shut down within {timeout:.0f} s; it was left running", site=self.site,
-                             vm=name, todo="Look into the guest, or allow force")
+                raise Failed(
+                    f"the guest did not shut down within {timeout:.0f} s; it was left running",
+                    site=self.site,
+                    vm=name,
+                    todo="Look into the guest, or allow force",
+                )
             if now - asked > 20:  # a guest that is still booting ignores the button; ask again
                 asked = now
                 try:
@@ -281,8 +324,12 @@ class LibvirtDriver(Driver):
         address = found.state.get("address")
         if address and not found.state.get("endpoints"):
             return address, port
-        raise NotFound(f"nothing leads to its port {port}", site=self.site, vm=vm.name,
-                       todo=f"Add a forward for port {port} to its NIC in the fleet file")
+        raise NotFound(
+            f"nothing leads to its port {port}",
+            site=self.site,
+            vm=vm.name,
+            todo=f"Add a forward for port {port} to its NIC in the fleet file",
+        )
 
     def execute(self, vm: VM, argv: Sequence[str], timeout: float = 60) -> Executed:
         return guest.Agent(self.domain(vm), self.site).execute(argv, timeout)
@@ -308,8 +355,9 @@ class LibvirtDriver(Driver):
     def clone(self, vm: VM, desired: VM, mark: Mark, progress: Progress = silent) -> VM:
         return backup.clone(self, vm, desired, mark, progress)
 
-    def backup(self, vm: VM, directory: Path, restore_point: str, parent: str | None,
-               progress: Progress = silent) -> Backup:
+    def backup(
+        self, vm: VM, directory: Path, restore_point: str, parent: str | None, progress: Progress = silent
+    ) -> Backup:
         return backup.take(self, self.owned(vm, "take a backup"), directory, restore_point, parent, progress)
 
 

@@ -47,8 +47,13 @@ def wanted(nics: list[dict[str, Any]]) -> dict[str, dict[int, int | None]]:
     return {nic["name"]: {rule["guest"]: rule.get("host") for rule in nic.get("forwards") or ()} for nic in nics}
 
 
-def choose(nics: list[dict[str, Any]], known: Mapping[str, Mapping[int, int]], site: str, vm: str,
-           running: Mapping[str, Mapping[int, int]] | None = None) -> Ports:
+def choose(
+    nics: list[dict[str, Any]],
+    known: Mapping[str, Mapping[int, int]],
+    site: str,
+    vm: str,
+    running: Mapping[str, Mapping[int, int]] | None = None,
+) -> Ports:
     """A loopback port for each forward: the one asked for, else the one had before if it is free, else a free one.
 
     Raises Conflict where a port that was asked for is taken; `running` are the ones that this VM itself holds now.
@@ -59,9 +64,13 @@ def choose(nics: list[dict[str, Any]], known: Mapping[str, Mapping[int, int]], s
             held = (running or {}).get(nic, {}).get(guest)
             port = host or held or known.get(nic, {}).get(guest)
             if host and host != held and not is_free(host):
-                raise Conflict(f"port {host} on the loopback address is taken, and the fleet file asks for it as the "
-                               f"forward to port {guest}; the VM was not started", site=site, vm=vm,
-                               todo=f"Stop what listens there (ss -ltnp 'sport = :{host}') or name another port")
+                raise Conflict(
+                    f"port {host} on the loopback address is taken, and the fleet file asks for it as the "
+                    f"forward to port {guest}; the VM was not started",
+                    site=site,
+                    vm=vm,
+                    todo=f"Stop what listens there (ss -ltnp 'sport = :{host}') or name another port",
+                )
             if not port or (port != held and not is_free(port)):
                 port = free_port()
             chosen.setdefault(nic, {})[guest] = port
@@ -99,5 +108,9 @@ def ensure(domain: Any, site: str, ports: Ports) -> None:
             if there.get(nic, {}).get(guest) != host:
                 answer = monitor(domain, site, f"hostfwd_add hostua-{nic} tcp:127.0.0.1:{host}-:{guest}").strip()
                 if answer:
-                    raise Failed(f"QEMU could not forward the loopback port {host} to port {guest}: {answer[:200]}",
-                                 site=site, vm=domain.name(), todo="Free the port, then run again")
+                    raise Failed(
+                        f"QEMU could not forward the loopback port {host} to port {guest}: {answer[:200]}",
+                        site=site,
+                        vm=domain.name(),
+                        todo="Free the port, then run again",
+                    )

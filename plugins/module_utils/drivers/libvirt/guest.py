@@ -41,15 +41,20 @@ class Agent:
         try:
             reply = libvirt_qemu.qemuAgentCommand(self.domain, json.dumps(message), timeout, 0)
         except libvirt.libvirtError as error:
-            raise Unreachable(f"the guest agent did not answer '{command}': {' '.join(str(error).split())[:300]}",
-                              site=self.site, vm=self.vm, todo="Check that qemu-guest-agent runs in the guest") from error
+            raise Unreachable(
+                f"the guest agent did not answer '{command}': {' '.join(str(error).split())[:300]}",
+                site=self.site,
+                vm=self.vm,
+                todo="Check that qemu-guest-agent runs in the guest",
+            ) from error
         if len(reply) > _REPLY_LIMIT:
             raise Failed(f"the guest agent answered '{command}' with more than 16 MiB", site=self.site, vm=self.vm)
         try:
             return json.loads(reply)["return"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise Failed(f"the guest agent answered '{command}' with what is no answer", site=self.site,
-                         vm=self.vm) from error
+            raise Failed(
+                f"the guest agent answered '{command}' with what is no answer", site=self.site, vm=self.vm
+            ) from error
 
     def answers(self) -> bool:
         """Whether the agent answers now."""
@@ -71,16 +76,22 @@ class Agent:
             if status.get("exited"):
                 break
             if time.monotonic() > end:
-                raise Unreachable(f"'{argv[0]}' has not ended in the guest after {timeout:.0f} s; it may still run",
-                                  site=self.site, vm=self.vm, todo="Look into the guest")
+                raise Unreachable(
+                    f"'{argv[0]}' has not ended in the guest after {timeout:.0f} s; it may still run",
+                    site=self.site,
+                    vm=self.vm,
+                    todo="Look into the guest",
+                )
             time.sleep(0.1)
-        output = b"".join(base64.b64decode(str(status.get(key) or ""))[:_OUTPUT_LIMIT] for key in ("out-data", "err-data"))
+        output = b"".join(
+            base64.b64decode(str(status.get(key) or ""))[:_OUTPUT_LIMIT] for key in ("out-data", "err-data")
+        )
         code = status.get("exitcode")
         return Executed(code if isinstance(code, int) else 255, output.decode("utf-8", "replace"))
 
     @contextlib.contextmanager
     def frozen(self) -> Any:
-        """The guest's file systems frozen inside the block; yields whether they are. They are thawed whatever happens."""
+        """The guest's file systems frozen inside the block; yields whether they are. They are thawed in any case."""
         frozen = False
         try:
             with contextlib.suppress(libvirt.libvirtError):
@@ -130,11 +141,13 @@ class Console:
             self._stream = None
 
 
-def wait_for_boot(connection: Any, domain: Any, site: str, ready: Callable[[], bool], progress: Progress,
-                  stall: float, timeout: float) -> None:
+def wait_for_boot(
+    connection: Any, domain: Any, site: str, ready: Callable[[], bool], progress: Progress, stall: float, timeout: float
+) -> None:
     """Wait until `ready`, as long as the guest makes progress: console output, or CPU time used.
 
-    Raises Failed when it stands still for `stall` seconds, panics, switches itself off, or is not ready after `timeout`.
+    Raises Failed when it stands still for `stall` seconds, panics, switches itself off, or is not ready after
+    `timeout` seconds.
     """
     name = domain.name()
     console = Console(connection, domain)
@@ -146,19 +159,35 @@ def wait_for_boot(connection: Any, domain: Any, site: str, ready: Callable[[], b
             with told(site, name, "follow the boot"):
                 state, _, _, _, used = domain.info()
             if state in (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_CRASHED):
-                raise Failed("the guest switched itself off while it booted" + _last(console), site=site, vm=name,
-                             todo="Look at its console (virsh start --console)")
+                raise Failed(
+                    "the guest switched itself off while it booted" + _last(console),
+                    site=site,
+                    vm=name,
+                    todo="Look at its console (virsh start --console)",
+                )
             if console.drain() or used - cpu > 0.05e9 * (now - moved) + 0.2e9:
                 cpu, moved = used, now
             if "Kernel panic" in console.line:
-                raise Failed("the guest's kernel panicked" + _last(console), site=site, vm=name,
-                             todo="The VM was left as it is; look at its console, or restore it from a restore point")
+                raise Failed(
+                    "the guest's kernel panicked" + _last(console),
+                    site=site,
+                    vm=name,
+                    todo="The VM was left as it is; look at its console, or restore it from a restore point",
+                )
             if now - moved > stall:
-                raise Failed(f"the guest never became ready and stood still for {stall:.0f} s" + _last(console), site=site,
-                             vm=name, todo="The VM was left running; check that its image boots and has a guest agent")
+                raise Failed(
+                    f"the guest never became ready and stood still for {stall:.0f} s" + _last(console),
+                    site=site,
+                    vm=name,
+                    todo="The VM was left running; check that its image boots and has a guest agent",
+                )
             if now - start > timeout:
-                raise Failed(f"the guest was not ready after {timeout:.0f} s" + _last(console), site=site, vm=name,
-                             todo="The VM was left running; look at its console (virsh console)")
+                raise Failed(
+                    f"the guest was not ready after {timeout:.0f} s" + _last(console),
+                    site=site,
+                    vm=name,
+                    todo="The VM was left running; look at its console (virsh console)",
+                )
             if console.line != told_line:
                 told_line = console.line
                 progress(f"{name}: booting, {now - start:.0f} s: {told_line}")

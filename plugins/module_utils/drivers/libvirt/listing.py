@@ -23,8 +23,10 @@ def every(connection: Any, site: str) -> list[VM]:
         domains = connection.listAllDomains()
         stats: dict[str, dict[str, Any]] = {}
         with contextlib.suppress(libvirt.libvirtError):  # the test driver has none
-            stats = {domain.UUIDString(): record for domain, record in connection.getAllDomainStats(
-                libvirt.VIR_DOMAIN_STATS_BLOCK, 0)}
+            stats = {
+                domain.UUIDString(): record
+                for domain, record in connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_BLOCK, 0)
+            }
         vms = []
         for domain in domains:
             try:
@@ -50,11 +52,14 @@ def one(domain: Any, site: str, stats: Mapping[str, Any] | None = None) -> VM:
     spec["power"] = "on" if power == "on" else "off"
     # What the configuration allows, while it runs, without a power cycle.
     vcpu = root.find("vcpu")
-    state: dict[str, Any] = {"power": power, "built": written is None or written.built,
-                             "max_cpus": int(vcpu.text or 0) if vcpu is not None else 0,
-                             "max_memory": xml.kib(root.find("maxMemory")),
-                             "drill": root.find(f"{{{xml.QEMU_NS}}}commandline") is not None,
-                             "endpoints": {}}
+    state: dict[str, Any] = {
+        "power": power,
+        "built": written is None or written.built,
+        "max_cpus": int(vcpu.text or 0) if vcpu is not None else 0,
+        "max_memory": xml.kib(root.find("maxMemory")),
+        "drill": root.find(f"{{{xml.QEMU_NS}}}commandline") is not None,
+        "endpoints": {},
+    }
     state["disks"] = {disk["name"]: {"target": disk.pop("target"), "path": disk.pop("path")} for disk in spec["disks"]}
     if written is not None:
         spec.update({key: value for key, value in written.fields.items() if key in _MARK_ONLY and value is not None})
@@ -72,8 +77,15 @@ def _marked_disks(spec: dict[str, Any], written: marks.Written) -> None:
                 there["pool"] = disk["pool"]
 
 
-def _network(domain: Any, site: str, root: ET.Element, spec: dict[str, Any], state: dict[str, Any], power: str,
-             written: marks.Written | None) -> None:
+def _network(
+    domain: Any,
+    site: str,
+    root: ET.Element,
+    spec: dict[str, Any],
+    state: dict[str, Any],
+    power: str,
+    written: marks.Written | None,
+) -> None:
     if state["drill"]:
         for node in root.iter(f"{{{xml.QEMU_NS}}}arg"):
             for part in node.get("value", "").split(","):
@@ -91,8 +103,9 @@ def _network(domain: Any, site: str, root: ET.Element, spec: dict[str, Any], sta
     elif written is not None:
         asked = forwards.wanted(list(written.fields.get("nics") or []))
         for nic in user:  # a stopped VM has no ports open; they are opened when it starts
-            nic["forwards"] = [{"guest": port, **({"host": host} if host else {})}
-                               for port, host in asked.get(nic["name"], {}).items()]
+            nic["forwards"] = [
+                {"guest": port, **({"host": host} if host else {})} for port, host in asked.get(nic["name"], {}).items()
+            ]
     if state["endpoints"]:
         state["address"] = state["endpoints"].get(22, "127.0.0.1")
     elif power == "on" and any(nic["network"] != xml.USER_NETWORK for nic in spec["nics"]):
@@ -146,8 +159,9 @@ def accelerator(connection: Any, remote: bool) -> str:
     features = {node.get("name") for node in root.findall("host/cpu/feature")}
     if cpu is not None:
         with contextlib.suppress(libvirt.libvirtError):
-            full = connection.baselineCPU([ET.tostring(cpu, encoding="unicode")],
-                                          libvirt.VIR_CONNECT_BASELINE_CPU_EXPAND_FEATURES)
+            full = connection.baselineCPU(
+                [ET.tostring(cpu, encoding="unicode")], libvirt.VIR_CONNECT_BASELINE_CPU_EXPAND_FEATURES
+            )
             features |= {node.get("name") for node in xml.parse(full).iter("feature")}
     if not remote:
         with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:

@@ -34,10 +34,18 @@ class Written:
 def element(written: Written) -> ET.Element:
     """The metadata element. Text goes through the element builder, so that no value can break out of it."""
     root = ET.Element(TAG)
-    root.text = json.dumps({
-        "fleet": written.mark.fleet, "vm": written.mark.vm, "operation": written.mark.operation,
-        "built": written.built, "ready": written.ready, "seed": written.seed, "fields": dict(written.fields),
-    }, sort_keys=True)
+    root.text = json.dumps(
+        {
+            "fleet": written.mark.fleet,
+            "vm": written.mark.vm,
+            "operation": written.mark.operation,
+            "built": written.built,
+            "ready": written.ready,
+            "seed": written.seed,
+            "fields": dict(written.fields),
+        },
+        sort_keys=True,
+    )
     return root
 
 
@@ -52,7 +60,8 @@ def read(domain: ET.Element) -> Written | None:
         fields = data.get("fields") or {}
         if not isinstance(fields, dict):
             return None
-        return Written(mark, fields, data.get("built") is True, data.get("ready") is not False,
-                       str(data.get("seed", "")))
+        return Written(
+            mark, fields, data.get("built") is True, data.get("ready") is not False, str(data.get("seed", ""))
+        )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

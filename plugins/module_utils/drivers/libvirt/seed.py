@@ -11,8 +11,10 @@ from typing import Any
 from ..driver import Conflict
 
 # Debian's kernel leaves hot-plugged CPUs and memory offline; these rules bring them online.
-_HOTPLUG = ('SUBSYSTEM=="cpu", ACTION=="add", TEST=="online", ATTR{online}=="0", ATTR{online}="1"\n'
-            'SUBSYSTEM=="memory", ACTION=="add", TEST=="state", ATTR{state}=="offline", ATTR{state}="online"\n')
+_HOTPLUG = (
+    'SUBSYSTEM=="cpu", ACTION=="add", TEST=="online", ATTR{online}=="0", ATTR{online}="1"\n'
+    'SUBSYSTEM=="memory", ACTION=="add", TEST=="state", ATTR{state}=="offline", ATTR{state}="online"\n'
+)
 
 
 def public_key(ssh: Mapping[str, Any], site: str, vm: str) -> str:
@@ -21,8 +23,12 @@ def public_key(ssh: Mapping[str, Any], site: str, vm: str) -> str:
     try:
         key = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeError) as error:
-        raise Conflict(f"the SSH public key {path} cannot be read: {error}", site=site, vm=vm,
-                       todo="Make it with ssh-keygen, or name another in the site's ssh.key") from error
+        raise Conflict(
+            f"the SSH public key {path} cannot be read: {error}",
+            site=site,
+            vm=vm,
+            todo="Make it with ssh-keygen, or name another in the site's ssh.key",
+        ) from error
     if "\n" in key or not key.startswith(("ssh-", "ecdsa-", "sk-")):
         raise Conflict(f"{path} does not hold one SSH public key", site=site, vm=vm, todo="Name the right ssh.key")
     return key
@@ -34,20 +40,34 @@ def build(instance: str, hostname: str, user: str, key: str | None) -> bytes:
     The network part matches by name, not by MAC, so that a restored twin with another MAC still has a network.
     """
     cloud: dict[str, Any] = {
-        "hostname": hostname, "manage_etc_hosts": True, "ssh_pwauth": False, "disable_root": True,
+        "hostname": hostname,
+        "manage_etc_hosts": True,
+        "ssh_pwauth": False,
+        "disable_root": True,
         "growpart": {"mode": "auto", "devices": ["/"]},
         "write_files": [{"path": "/etc/udev/rules.d/80-muster-hotplug.rules", "content": _HOTPLUG}],
-        "package_update": False, "package_upgrade": False,
+        "package_update": False,
+        "package_upgrade": False,
     }
     if key:
-        cloud["users"] = [{"name": user, "gecos": "Muster", "shell": "/bin/bash", "lock_passwd": True,
-                           "sudo": "ALL=(ALL) NOPASSWD:ALL", "ssh_authorized_keys": [key]}]
+        cloud["users"] = [
+            {
+                "name": user,
+                "gecos": "Muster",
+                "shell": "/bin/bash",
+                "lock_passwd": True,
+                "sudo": "ALL=(ALL) NOPASSWD:ALL",
+                "ssh_authorized_keys": [key],
+            }
+        ]
     network = {"version": 2, "ethernets": {"all": {"match": {"name": "e*"}, "dhcp4": True}}}
-    return _iso({
-        "meta-data": json.dumps({"instance-id": instance, "local-hostname": hostname}),
-        "user-data": "#cloud-config\n" + json.dumps(cloud),  # JSON is YAML, and needs no quoting of ours
-        "network-config": json.dumps(network),
-    })
+    return _iso(
+        {
+            "meta-data": json.dumps({"instance-id": instance, "local-hostname": hostname}),
+            "user-data": "#cloud-config\n" + json.dumps(cloud),  # JSON is YAML, and needs no quoting of ours
+            "network-config": json.dumps(network),
+        }
+    )
 
 
 def _iso(files: Mapping[str, str]) -> bytes:

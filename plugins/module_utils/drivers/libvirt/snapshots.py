@@ -29,9 +29,14 @@ def _read(root: ET.Element) -> Snapshot:
             ours = loaded if isinstance(loaded, dict) else {}
         except ValueError:
             ours = {}
-    return Snapshot(root.findtext("name") or "", int(root.findtext("creationTime") or 0), str(ours.get("operation", "")),
-                    str(ours.get("description", "")) if ours else text, root.findtext("parent/name"),
-                    ours.get("hold") is True)
+    return Snapshot(
+        root.findtext("name") or "",
+        int(root.findtext("creationTime") or 0),
+        str(ours.get("operation", "")),
+        str(ours.get("description", "")) if ours else text,
+        root.findtext("parent/name"),
+        ours.get("hold") is True,
+    )
 
 
 def take(domain: Any, site: str, operation: str, description: str, hold: bool) -> Snapshot:
@@ -43,13 +48,18 @@ def take(domain: Any, site: str, operation: str, description: str, hold: bool) -
     root = ET.Element("domainsnapshot")
     ET.SubElement(root, "name").text = name
     ET.SubElement(root, "description").text = json.dumps(
-        {"operation": operation, "description": description, "hold": hold})
+        {"operation": operation, "description": description, "hold": hold}
+    )
     with told(site, domain.name(), "take a snapshot"):
         domain.snapshotCreateXML(ET.tostring(root, encoding="unicode"), 0)
     found = [snapshot for snapshot in every(domain, site) if snapshot.id == name]
     if not found:
-        raise Failed("libvirt reported the snapshot as taken, yet does not list it", site=site, vm=domain.name(),
-                     todo="Take it again; do not rely on this one")
+        raise Failed(
+            "libvirt reported the snapshot as taken, yet does not list it",
+            site=site,
+            vm=domain.name(),
+            todo="Take it again; do not rely on this one",
+        )
     return found[0]
 
 
@@ -79,8 +89,12 @@ def revert(domain: Any, site: str, snapshot: Snapshot, progress: Progress) -> No
     with told(site, name, f"revert to the snapshot '{snapshot.id}'"):
         kind = parse(found.getXMLDesc(0))
         if any(node.get("snapshot") == "external" for node in kind.findall("disks/disk")):
-            raise Conflict(f"'{snapshot.id}' is an external snapshot, which libvirt cannot revert; nothing was changed",
-                           site=site, vm=name, todo="Restore the VM from a restore point instead")
+            raise Conflict(
+                f"'{snapshot.id}' is an external snapshot, which libvirt cannot revert; nothing was changed",
+                site=site,
+                vm=name,
+                todo="Restore the VM from a restore point instead",
+            )
         checkpoints = domain.listAllCheckpoints(0)
         if checkpoints:
             progress(f"{name}: dropping {len(checkpoints)} backup checkpoints; the next backup is a full one")

@@ -22,9 +22,14 @@ _FIELDS = {
 
 def check(vm: VM, site: str, hostname: str, remote: bool, options: Mapping[str, Any]) -> None:
     """Raise Unsupported for the first field of `vm` that cannot be honoured."""
+
     def refuse(field: str, why: str) -> Unsupported:
-        return Unsupported(f"the field '{field}' cannot be honoured: {why}; nothing was changed", site=site, vm=vm.name,
-                           todo=f"Remove '{field}' from this VM, or place it at a site that can")
+        return Unsupported(
+            f"the field '{field}' cannot be honoured: {why}; nothing was changed",
+            site=site,
+            vm=vm.name,
+            todo=f"Remove '{field}' from this VM, or place it at a site that can",
+        )
 
     for field, why in _FIELDS.items():
         if vm[field] not in (None, 0, "disabled"):

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import threading
+import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from .connection import code_is, libvirt, told
 
 _CHUNK = 1 << 20
 _STEP = 64 << 20
+_PATIENCE = 120.0  # seconds for another volume of the pool to be finished
 
 
 class Volumes:
@@ -26,6 +29,19 @@ class Volumes:
 
     def __init__(self, connection: Any, site: str, default_pool: str) -> None:
         self.connection, self.site, self.default_pool = connection, site, default_pool
+        self._creating = threading.Lock()  # between looking whether a name is free and taking it
+
+    def refresh(self, pool: Any) -> None:
+        """Have libvirt look at the pool's files again; while it works on a volume it refuses, for a moment."""
+        end = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                pool.refresh()
+                return
+            except libvirt.libvirtError as error:
+                if "asynchronous jobs" not in str(error) or time.monotonic() > end:
+                    raise
+                time.sleep(0.2)
 
     def pool(self, name: str | None) -> Any:
         """The pool `name` (the site's default if None), running. Raises NotFound with what to do."""
@@ -47,8 +63,8 @@ class Volumes:
         ET.SubElement(target, "format", type=format_)
         if format_ == "qcow2":
             ET.SubElement(target, "compat").text = "1.1"  # version 3: bitmaps and lazy refcounts need it
-        with told(self.site, vm, f"create the volume '{name}' in the pool '{owner.name()}'"):
-            owner.refresh()
+        with self._creating, told(self.site, vm, f"create the volume '{name}' in the pool '{owner.name()}'"):
+            self.refresh(owner)
             available = owner.info()[3]
             try:
                 return owner.createXML(ET.tostring(root, encoding="unicode"))
@@ -56,19 +72,26 @@ class Volumes:
                 if code_is(error, "VIR_ERR_STORAGE_VOL_EXIST"):
                     raise Conflict(
                         f"the volume '{name}' exists already in the pool '{owner.name()}' though no VM uses it; "
-                        "it may hold data, so nothing was changed", site=self.site, vm=vm,
+                        "it may hold data, so nothing was changed",
+                        site=self.site,
+                        vm=vm,
                         todo=f"Look at it, then remove it (virsh vol-delete --pool {owner.name()} {name}) or give the "
-                             "VM another name") from error
+                        "VM another name",
+                    ) from error
                 if available < 64 << 20:
-                    raise Failed(f"the pool '{owner.name()}' has only {format_size(available)} left", site=self.site,
-                                 vm=vm, todo="Free space, then run again") from error
+                    raise Failed(
+                        f"the pool '{owner.name()}' has only {format_size(available)} left",
+                        site=self.site,
+                        vm=vm,
+                        todo="Free space, then run again",
+                    ) from error
                 raise
 
     def find(self, pool: str | None, name: str) -> Any | None:
         """The volume, or None where it is proven not to be there."""
         owner = self.pool(pool)
         with told(self.site, None, f"look for the volume '{name}'"):
-            owner.refresh()
+            self.refresh(owner)
             try:
                 return owner.storageVolLookupByName(name)
             except libvirt.libvirtError as error:
@@ -93,9 +116,13 @@ class Volumes:
         with told(self.site, vm, f"upload {source.name} into the volume '{volume.name()}'"), source.open("rb") as file:
             available = pool.info()[3]
             if available < size:
-                raise Failed(f"{source.name} needs {format_size(size)}, and the pool '{pool.name()}' has only "
-                             f"{format_size(available)} left", site=self.site, vm=vm,
-                             todo="Free space or name another pool, then run again")
+                raise Failed(
+                    f"{source.name} needs {format_size(size)}, and the pool '{pool.name()}' has only "
+                    f"{format_size(available)} left",
+                    site=self.site,
+                    vm=vm,
+                    todo="Free space or name another pool, then run again",
+                )
             stream = self.connection.newStream()
             try:
                 volume.upload(stream, 0, size)
@@ -113,7 +140,6 @@ class Volumes:
                 with contextlib.suppress(libvirt.libvirtError):
                     stream.abort()
                 raise
-            pool.refresh()
 
     def download(self, volume: Any, target: Path, vm: str, progress: Progress) -> tuple[str, int]:
         """Bring `volume` home into `target`, fsynced. Returns (SHA-256, bytes) of what was received."""
