@@ -59,9 +59,14 @@ def session(module: AnsibleModule) -> Iterator[tuple[Fleet, Mapping[str, Driver]
 
 
 def finish(
-    module: AnsibleModule, outcomes: Sequence[Any], as_dict: Callable[[Any], dict[str, Any]], changed: bool, **more: Any
+    module: AnsibleModule,
+    outcomes: Sequence[Any],
+    as_dict: Callable[[Any], dict[str, Any]],
+    changed: bool,
+    notes: Sequence[str] = (),
+    **more: Any,
 ) -> None:
-    """End the module with one entry per VM; any error fails it, with all of them in its message."""
+    """End the module with one entry per VM; any error fails it, with all of them in its message. `notes` warn."""
     for note in notes:
         module.warn(note)
     errors = [outcome.error for outcome in outcomes if outcome.error]

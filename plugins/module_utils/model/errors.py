@@ -36,7 +36,7 @@ class ModelError(ValueError):
         return ": ".join(part for part in (place, self.path, self.problem) if part)
 
 
-class ModelErrors(ModelError):  # noqa: N818 - several of them
+class ModelErrors(ModelError):
     """All that is wrong with one document: `errors`, in the order of the document. `str()` is one line for each."""
 
     def __init__(self, errors: Iterable[ModelError]) -> None:
@@ -57,7 +57,7 @@ class FleetErrors(ModelErrors):
     """All that is wrong with one fleet file."""
 
 
-class Impossible(ModelError):  # noqa: N818 - the word that people use
+class Impossible(ModelError):
     """A change that Muster will not make, because it would lose data or cannot be done."""
 
 

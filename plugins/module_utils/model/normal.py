@@ -30,7 +30,7 @@ _TEMPLATE = re.compile(r"\{\{|\{%|\{#")
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,39})")
 
 
-class _Reported(Exception):  # noqa: N818 - no error of its own
+class _Reported(Exception):
     """A value that was reported already."""
 
 
