@@ -19,6 +19,7 @@ HANDLERS: tuple[tuple[str, Callable[[Any, Host, Context], Part]], ...] = (
     ("sysctl", kernel.plan_sysctl),
     ("mounts", system.plan_mounts),
     ("files", files.plan_files),
+    ("homes", files.plan_homes),
     ("banners", files.plan_banners),
     ("journald", system.plan_journald),
     ("coredump", system.plan_coredump),

@@ -26,6 +26,10 @@ FILES = {
     "etc/audit/auditd.conf": "max_log_file = 8\nnum_logs = 5\n",
     "etc/modprobe.d/other.conf": "install udf /bin/true\n",
     "etc/group": "root:x:0:\n",
+    "etc/passwd": "root:x:0:0::/root:/bin/bash\ngames:x:5:60::/usr/games:/bin/sh\n"
+                  "eve:x:1001:1001::/home/eve:/bin/bash\nstrange:x:1002:1002::/usr/strange:/bin/sh\n",
+    "usr/strange/file": "",
+    "home/eve/file": "",
     "proc/modules": "cramfs 16384 0 - Live 0x0\n",
     "proc/sys/net/ipv4/ip_forward": "1\n",
     "proc/sys/net/ipv4/tcp_rmem": "4096\t131072\t6291456\n",
@@ -41,6 +45,7 @@ def tree(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         path.chmod(0o644)
+        path.parent.chmod(0o755)
     return tmp_path
 
 

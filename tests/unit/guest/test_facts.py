@@ -58,7 +58,9 @@ def test_sudo_the_last_default_holds_and_those_for_one_user_do_not_count(host, t
     (tree / "etc/sudoers.d/10-x").write_text('Defaults !use_pty, timestamp_timeout=5\n'
                                              'Defaults logfile="/var/log/a b"\n')
     (tree / "etc/sudoers.d/20.ignored").write_text("Defaults use_pty\n")
+    (tree / "etc/sudoers.d/30-one-user").write_text("Defaults:eve passwd_tries=9\n")
     facts = logins.sudo_facts(host)
+    assert "passwd_tries" not in facts["defaults"]
     assert facts["defaults"]["use_pty"] == "false"
     assert facts["defaults"]["timestamp_timeout"] == "5"
     assert facts["defaults"]["logfile"] == "/var/log/a b"

@@ -21,7 +21,7 @@ def gate(tmp_path):
     files = tmp_path / "etc"
     files.mkdir()
     (files / "changed").write_text("good\n")
-    (files / "changed").chmod(0o640)
+    (files / "changed").chmod(0o666)  # wider than any umask would make it
     (files / "removed with space").write_text("good too\n")
     folder = tmp_path / "gate"
     (folder / "pending").mkdir(parents=True)
@@ -38,7 +38,7 @@ def gate(tmp_path):
 
 def is_restored(root):
     files = root / "etc"
-    return ((files / "changed").read_text() == "good\n" and (files / "changed").stat().st_mode & 0o777 == 0o640
+    return ((files / "changed").read_text() == "good\n" and (files / "changed").stat().st_mode & 0o777 == 0o666
             and (files / "removed with space").read_text() == "good too\n"
             and sorted(path.name for path in files.iterdir()) == ["changed", "removed with space"])
 
@@ -62,6 +62,8 @@ def test_a_confirmation_that_was_first_wins(gate):
     (gate / "gate/pending").rename(gate / "gate/confirmed")
     subprocess.run(["/bin/sh", "-c", text], check=True, timeout=20)
     assert (gate / "etc/changed").read_text() == "bad\n"
+    assert (gate / "etc/new").exists()
+    assert not (gate / "reloaded").exists()
 
 
 def test_a_crash_half_way_is_finished_later(gate):

@@ -16,6 +16,8 @@ CASES = yaml.safe_load((Path(__file__).parent / "plans.yml").read_text())
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_plan_then_steps_then_nothing(case, host, tree, monkeypatch):
     monkeypatch.setattr("os.chown", lambda *args: None)
+    for name, text in case.get("tree", {}).items():
+        (tree / name).write_text(text)
     before = {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()}
     planned = plan(case["settings"], host, "muster")
     assert [[c.kind, c.item, c.before, c.after] for c in planned.changes] == case["changes"]

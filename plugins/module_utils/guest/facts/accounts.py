@@ -30,6 +30,22 @@ def has_password(field: str) -> bool:
     return field.startswith("$") or (len(field) >= 13 and not field.startswith(("!", "*")))
 
 
+def people(users: list[list[str]], first: int) -> list[list[str]]:
+    """Rows of /etc/passwd that are of people: ids from UID_MIN on, nobody left out."""
+    return [row for row in users if row[2].isdigit() and first <= int(row[2]) < 65534]
+
+
+def first_person(host: Host) -> int:
+    """UID_MIN of login.defs."""
+    return int(pairs(host.read("/etc/login.defs") or "").get("UID_MIN", "1000"))
+
+
+def people_homes(host: Host) -> list[str]:
+    """Home directories of people, each once. One that belongs to the system (such as /) is not theirs."""
+    homes = [row[5].rstrip("/") for row in people(rows(host.read("/etc/passwd") or "", 7), first_person(host))]
+    return [home for home in dict.fromkeys(homes) if home.count("/") >= 2 and not home.startswith(("/etc", "/usr"))]
+
+
 def facts(host: Host, asked: Asked) -> dict[str, Any]:
     """`accounts`: lists of names, empty where nothing is wrong."""
     passwd_text, shadow_text, group_text = (host.read(p) for p in ("/etc/passwd", "/etc/shadow", "/etc/group"))
@@ -37,10 +53,10 @@ def facts(host: Host, asked: Asked) -> dict[str, Any]:
         raise GuestError("/etc/passwd, /etc/shadow or /etc/group is missing.")
     users, shadow, groups = rows(passwd_text, 7), rows(shadow_text, 9), rows(group_text, 4)
     secret = {row[0]: row[1] for row in shadow}
-    limit = int(pairs(host.read("/etc/login.defs") or "").get("UID_MIN", "1000"))
+    limit = first_person(host)
     system = [row for row in users if row[2].isdigit() and (int(row[2]) < limit or int(row[2]) == 65534)
               and row[0] not in ("root", "sync", "shutdown", "halt")]
-    people = [row for row in users if row[2].isdigit() and limit <= int(row[2]) < 65534]
+    persons = people(users, limit)
     group_ids = {row[2] for row in groups}
     today = int(time.time() // 86400)
     with_password = [row for row in shadow if has_password(row[1])]
@@ -62,9 +78,9 @@ def facts(host: Host, asked: Asked) -> dict[str, Any]:
         "system_with_login": sorted(row[0] for row in system if row[6] not in NO_LOGIN
                                     and has_password(secret.get(row[0], ""))),
         "system_with_shell": sorted(row[0] for row in system if row[6] not in NO_LOGIN),
-        "people": sorted(row[0] for row in people),
-        "people_without_home": sorted(row[0] for row in people if not host.exists(row[5] or "/nonexistent")),
-        "loose_homes": sorted(row[0] for row in people if (host.mode(row[5]) or 0) & 0o027),
+        "people": sorted(row[0] for row in persons),
+        "people_without_home": sorted(row[0] for row in persons if not host.exists(row[5] or "/nonexistent")),
+        "loose_homes": sorted(row[0] for row in persons if (host.mode(row[5]) or 0) & 0o027),
         "password_changed_in_future": sorted(row[0] for row in with_password
                                              if row[2].isdigit() and int(row[2]) > today + 1),
         "password_never_expires": sorted(row[0] for row in with_password

@@ -1,4 +1,4 @@
-"""`files: {path: {mode, owner, group, state}}` and `banners: {path: text}`."""
+"""`files: {path: {mode, owner, group, state}}`, `homes: {mode}` and `banners: {path: text}`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pwd
 import stat
 from typing import Any
 
+from ..facts.accounts import people_homes
 from ..facts.files import group_name, owner_name
 from ..host import GuestError, Host
 from ..lockout import refuse_path
@@ -78,6 +79,21 @@ def plan_files(wanted: Any, host: Host, context: Context) -> Part:
                                   f"{new:04o} {owner_name(new_uid)}:{group_name(new_gid)}"))
             steps.append(Access(path, new, new_uid, new_gid))
     return Part("files", tuple(changes), tuple(steps))
+
+
+def plan_homes(wanted: Any, host: Host, context: Context) -> Part:
+    """`mode` is the most that people's home directories allow; the owner's own rights always stay."""
+    mode = _mode("homes", wanted.get("mode")) if isinstance(wanted, dict) and set(wanted) == {"mode"} else None
+    if mode is None or mode & 0o700 != 0o700:
+        raise GuestError('homes takes mode, such as "0750", with all rights for the owner. Nothing was changed.')
+    changes: list[Change] = []
+    steps: list[Step] = []
+    for home in people_homes(host):
+        have = host.mode(home)
+        if have is not None and have & ~mode:
+            changes.append(Change("homes", home, f"{have:04o}", f"{have & mode:04o}"))
+            steps.append(Access(home, have & mode))
+    return Part("homes", tuple(changes), tuple(steps))
 
 
 def plan_banners(wanted: Any, host: Host, context: Context) -> Part:
