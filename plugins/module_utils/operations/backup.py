@@ -102,6 +102,9 @@ def _one(vm: VM, actual: VM, driver: Driver, repository: Repository, kind: str, 
     try:
         stamped = _stamp(driver, actual, id_)
         made = driver.backup(actual, part, id_, parent, progress)
+        if not made.disks:  # an empty restore point would look like a backup
+            raise Conflict("it has no disks, so there is nothing to back up", site=vm.site, vm=vm.name,
+                           todo="Leave it out of the backup with vms")
         progress(f"{vm.name}: sealing {sum(disk.bytes for disk in made.disks) >> 20} MiB as {id_}")
         assert vm.mark is not None
         point = repository.finish(

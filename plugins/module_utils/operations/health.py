@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import re
 import socket
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from ..model.vm import VM
 _BODY_LIMIT = 1 << 20
 _CONTROL = re.compile(r"[^\x20-\x7e]+")
 _POLL = 1.0
+_TOTAL = 30.0  # seconds for one HTTP answer: a guest that drips its bytes would hold us for ever
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,18 @@ def _http(driver: Driver, vm: VM, options: Mapping[str, Any]) -> Check:
     try:
         host, at = driver.endpoint(vm, port)
         connection = http.client.HTTPConnection(host, at, timeout=10)
+        connection.connect()
+        cut = threading.Timer(_TOTAL, _hang_up, (connection.sock,))
         try:
+            cut.start()
             connection.request("GET", path, headers={"Host": vm.name, "User-Agent": "muster"})
             answer = connection.getresponse()
-            body = answer.read(_BODY_LIMIT).decode("utf-8", "replace")
+            raw = answer.read(_BODY_LIMIT)
+            if answer.length and len(raw) < _BODY_LIMIT:
+                raise http.client.IncompleteRead(raw, answer.length)
+            body = raw.decode("utf-8", "replace")
         finally:
+            cut.cancel()
             connection.close()
     except (OSError, http.client.HTTPException, DriverError) as error:
         return Check(name, "failed", clean(f"no answer: {error}"))
@@ -81,6 +91,12 @@ def _http(driver: Driver, vm: VM, options: Mapping[str, Any]) -> Check:
     if contains and contains not in body:
         return Check(name, "failed", f"answered {status}, but without '{contains}': '{clean(body, 80)}'")
     return Check(name, "passed", f"answered {status}" + (f" with '{contains}'" if contains else ""))
+
+
+def _hang_up(connection: socket.socket) -> None:
+    """End a connection under the thread that reads from it."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _tcp(driver: Driver, vm: VM, options: Mapping[str, Any]) -> Check:

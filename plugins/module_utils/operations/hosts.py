@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable
 from typing import Any
 
 from ..model.fleet import Fleet
 from ..model.vm import VM
-
 _NO_GROUP = re.compile(r"[^A-Za-z0-9_]")
+_NO_ALIAS = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 def variables(fleet: Fleet, vm: VM) -> dict[str, Any]:
@@ -22,6 +23,8 @@ def variables(fleet: Fleet, vm: VM) -> dict[str, Any]:
     if vm.power != "on" or not address or vm.mark is None:
         return {}
     host, _, port = address.rpartition(":") if address.count(":") == 1 else (address, "", "22")
+    if not _is_address(host, port):  # a platform's reply, or what a guest told it: never an option of ssh
+        return {}
     ssh = fleet.sites[vm.site]["ssh"] or {}
     found: dict[str, Any] = {
         "ansible_host": host,
@@ -30,13 +33,21 @@ def variables(fleet: Fleet, vm: VM) -> dict[str, Any]:
         "ansible_python_interpreter": "/usr/bin/python3",
     }
     if ssh.get("key"):
-        alias = f"{vm.mark.vm}.{vm.site}.{vm.mark.operation or vm.uuid}"
+        alias = _NO_ALIAS.sub("_", f"{vm.mark.vm}.{vm.site}.{vm.mark.operation or vm.uuid}")
         found["ansible_ssh_private_key_file"] = ssh["key"]
         found["ansible_ssh_common_args"] = (
             f"-o IdentitiesOnly=yes -o UserKnownHostsFile={ssh['key']}.known_hosts -o HostKeyAlias={alias} "
             "-o StrictHostKeyChecking=accept-new"
         )
     return found
+
+
+def _is_address(host: str, port: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 65536
 
 
 def groups(vm: VM) -> list[str]:

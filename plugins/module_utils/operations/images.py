@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import http.client
 import os
 import tempfile
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -89,8 +90,16 @@ def _fetch(entry: Mapping[str, Any], site: Site, vm: VM, progress: Progress) -> 
     target = folder / f"{digest}.qcow2"
     if target.is_file():
         return target
-    folder.mkdir(parents=True, exist_ok=True)
-    url = entry["url"]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return _fetch_into(folder, target, entry, site, vm, progress)
+    except OSError as error:
+        raise Conflict(f"the image cache {folder} cannot be written: {error.strerror}", site=site.name, vm=vm.name,
+                       todo="Give it space and rights, or name another folder in MUSTER_CACHE") from error
+
+
+def _fetch_into(folder: Path, target: Path, entry: Mapping[str, Any], site: Site, vm: VM, progress: Progress) -> Path:
+    url, digest = entry["url"], entry["sha256"]
     progress(f"{vm.name}: fetching {url}")
     found, size = hashlib.sha256(), 0
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".fetch-") as file:
@@ -102,7 +111,7 @@ def _fetch(entry: Mapping[str, Any], site: Site, vm: VM, progress: Progress) -> 
                         break
                     file.write(chunk)
                     found.update(chunk)
-        except (OSError, urllib.error.URLError, ValueError) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:
             raise Conflict(
                 f"the image at {url} could not be fetched: {error}",
                 site=site.name,
@@ -119,5 +128,6 @@ def _fetch(entry: Mapping[str, Any], site: Site, vm: VM, progress: Progress) -> 
             )
         file.flush()
         os.fsync(file.fileno())
-        os.link(file.name, target)
+        with contextlib.suppress(FileExistsError):  # another VM of this image was quicker
+            os.link(file.name, target)
     return target

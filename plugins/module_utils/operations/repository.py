@@ -7,15 +7,17 @@ hostile input: bounded, typed, and no path is ever read from one.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..model.patterns import NAME
 from ..model.vm import VM
@@ -24,6 +26,7 @@ MANIFEST = "manifest.json"
 DRILLS = "drills.jsonl"
 _LIMIT = 4 << 20
 _CHUNK = 1 << 20
+_LATEST = 32503680000  # the year 3000, in epoch seconds: no restore point is younger
 _NAME = re.compile(NAME)
 _ID = re.compile(r"^[0-9]{8}-[0-9]{6}-[a-z]{1,20}-[0-9a-f]{6}$")
 MAX_CHAIN = 64
@@ -128,7 +131,7 @@ class Repository:
         """The restore point in `folder`, which must be of `vm`. Raises Damaged."""
         where = f"restore point {folder.name} of VM '{vm.name}' at site '{vm.site}'"
         try:
-            with (folder / MANIFEST).open("rb") as file:
+            with _open(folder / MANIFEST) as file:
                 raw = file.read(_LIMIT + 1)
         except OSError as error:
             raise Damaged(f"{where} has no readable manifest: {error.strerror}") from error
@@ -154,7 +157,7 @@ class Repository:
                 dict(data.get("spec") or {}),
                 folder,
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise Damaged(f"{where} has a manifest that is not one of Muster's") from error
         assert vm.mark is not None
         if (point.id, point.fleet, point.site, point.vm) != (folder.name, vm.mark.fleet, vm.site, vm.mark.vm):
@@ -163,6 +166,8 @@ class Repository:
             point.parent is not None and not _ID.fullmatch(point.parent)
         ):
             raise Damaged(f"{where} names a disk or a parent that cannot be")
+        if not _sound(point):
+            raise Damaged(f"{where} has a manifest whose values cannot be")
         return point
 
     def chain(self, vm: VM, point: RestorePoint) -> list[RestorePoint]:
@@ -209,6 +214,24 @@ class Repository:
         return records
 
 
+def _sound(point: RestorePoint) -> bool:
+    """Whether what a manifest says can be: its hash proves only that it is whole, not that Muster wrote it."""
+    names = {part.name for part in point.disks}
+    return (len(names) == len(point.disks) > 0 and 0 <= point.created < _LATEST
+            and point.kind == ("full" if point.parent is None else "incremental")
+            and all(part.virtual_size >= 0 and part.bytes >= 0 for part in point.disks))
+
+
+def _open(path: Path) -> BinaryIO:
+    """A plain file, open for reading. Whoever can write to the repository may have put a link or a pipe there instead:
+    neither is followed or waited for. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is no plain file", str(path))
+    return os.fdopen(handle, "rb")
+
+
 def verify(chain: Iterable[RestorePoint], vm: VM) -> None:
     """Read every byte of a chain and compare it with the manifests. Raises Damaged, naming the file."""
     for point in chain:
@@ -217,7 +240,7 @@ def verify(chain: Iterable[RestorePoint], vm: VM) -> None:
             where = f"restore point {point.id} of VM '{vm.name}' at site '{vm.site}' is damaged: {path.name}"
             digest, size = hashlib.sha256(), 0
             try:
-                with path.open("rb") as file:
+                with _open(path) as file:
                     while chunk := file.read(_CHUNK):
                         digest.update(chunk)
                         size += len(chunk)

@@ -1,0 +1,91 @@
+"""The beginning of an operation: the fleet file that cannot be read, and work on several VMs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from loopback import Loopback
+from muster.drivers.driver import Failed, NotFound, Unsupported
+from muster.drivers.registry import open_site
+from muster.model.errors import ModelError
+from muster.model.fleet import Fleet, Site
+from muster.model.vm import VM, Mark
+from muster.operations import session
+from muster.operations.repository import _ID
+
+GOOD = b"fleet: acme\nsites: {lab: {platform: libvirt}}\nvms: {web: {cpus: 1}}\n"
+
+
+@pytest.mark.parametrize(("content", "says"), [
+    (None, "the fleet file cannot be read: No such file or directory"),
+    ("folder", "the fleet file cannot be read: Is a directory"),
+    (b"\xff\xfe", r"the fleet file is not UTF-8 \(byte 0\)"),
+    (b"#" * ((1 << 20) + 1), "larger than 1 MiB"),
+    (b"", "fleet.yml"),
+], ids=["missing", "folder", "not UTF-8", "large", "empty"])
+def test_a_fleet_file_that_cannot_be_read(tmp_path: Path, content: bytes | str | None, says: str) -> None:
+    path = tmp_path / "fleet.yml"
+    if content == "folder":
+        path.mkdir()
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    with pytest.raises(ModelError, match=says) as caught:
+        session.read_fleet(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_good_one(tmp_path: Path) -> None:
+    (tmp_path / "fleet.yml").write_bytes(GOOD)
+    assert [vm.name for vm in session.read_fleet(tmp_path / "fleet.yml").vms] == ["web"]
+
+
+def test_chosen() -> None:
+    fleet = Fleet("acme", {}, (VM("web", "lab"), VM("db", "lab")))
+    assert [vm.name for vm in session.chosen(fleet, ["db"])] == ["db"]
+    assert len(session.chosen(fleet)) == 2
+    with pytest.raises(ModelError, match="did you mean 'web'"):
+        session.chosen(fleet, ["wep"])
+
+
+@given(st.sampled_from(["backup", "restore", "drill", "converge", "snapshot"]))
+def test_operations_have_ids_of_their_own(kind: str) -> None:
+    first, second = session.new_operation(kind), session.new_operation(kind)
+    assert first != second
+    assert _ID.fullmatch(first)
+    assert re.fullmatch(r"[a-z0-9-]{1,63}", first)
+
+
+@pytest.mark.parametrize("parallel", [1, 3])
+def test_one_that_fails_does_not_stop_the_others(parallel: int) -> None:
+    def work(item: int) -> str:
+        if item == 1:
+            raise Failed("it broke", site="lab", vm="web")
+        return f"did {item}"
+
+    done = session.each([0, 1, 2, 3], work, lambda item, error: f"{item}: {error}", parallel)
+    assert done == ["did 0", "1: VM 'web' at site 'lab': it broke.", "did 2", "did 3"]
+
+
+def test_a_defect_of_ours_is_raised() -> None:
+    with pytest.raises(ZeroDivisionError):
+        session.each([1, 0], lambda item: 1 / item, lambda item, error: 0.0, 2)
+
+
+def test_a_platform_without_a_driver() -> None:
+    with pytest.raises(Unsupported, match="there is no driver for the platform 'vsphere'; there is one for libvirt"):
+        open_site(Site("dc", "vsphere"))
+
+
+def test_actual_of_goes_by_the_mark() -> None:
+    driver = Loopback()
+    desired = VM("web", "lab", mark=Mark("acme", "web"))
+    named = VM("web", "lab")
+    half = VM("web", "lab", mark=Mark("acme", "web"), state={"built": False})
+    renamed = VM("other", "lab", mark=Mark("acme", "web"))
+    assert session.actual_of(desired, driver, [named, half, renamed]) is renamed
+    with pytest.raises(NotFound, match="the site has no VM with its mark"):
+        session.actual_of(desired, driver, [named, half])
