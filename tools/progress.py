@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import os
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from pathlib import Path
 from tools.errors import ToolError
 
 EVERY = 5.0  # seconds between two lines of one step
+PATIENCE = 20.0  # seconds that an interrupted program has to clean up
 _PR_SET_PDEATHSIG = 1
 
 
@@ -53,7 +56,20 @@ class Progress:
 
 def _die_with_parent() -> None:
     """A builder that is killed must not leave its children at work."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    """Ask a program and all that it started to end, as Ctrl-C does; what does not listen is killed."""
+    for number in (signal.SIGINT, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
+        try:
+            # Its output is read meanwhile: a program that cannot write cannot clean up either.
+            child.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            continue
+        return
 
 
 def run(argv: Sequence[str], log: Path, on_line: Callable[[str], None] | None = None) -> None:
@@ -69,6 +85,7 @@ def run(argv: Sequence[str], log: Path, on_line: Callable[[str], None] | None = 
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
+                process_group=0,
                 preexec_fn=_die_with_parent,
             )
         except FileNotFoundError:
@@ -83,8 +100,7 @@ def run(argv: Sequence[str], log: Path, on_line: Callable[[str], None] | None = 
                     on_line(line)
             code = child.wait()
         except BaseException:
-            child.terminate()
-            child.wait()
+            _end(child)
             raise
     if code != 0:
         lines = "\n  ".join(tail)
