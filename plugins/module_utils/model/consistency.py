@@ -53,14 +53,14 @@ def _schedule(spec: Mapping[str, Any], path: Path, problems: Problems) -> None:
     if schedule is None:
         return
     here = (*path, "schedule")
-    missing = [name for name in ("on", "off") if name not in schedule]
+    missing = [name for name in ("start", "stop") if name not in schedule]
     if len(missing) == 2:
-        problems.append(ModelError("no hours are given; add 'on: \"07:00\"' and 'off: \"19:00\"'", here))
+        problems.append(ModelError("no hours are given; add 'start: \"07:00\"' and 'stop: \"19:00\"'", here))
     elif missing:
-        problems.append(ModelError(f"'{missing[0]}' is missing; a schedule needs both hours, on and off", here))
-    elif schedule["on"] == schedule["off"]:
+        problems.append(ModelError(f"'{missing[0]}' is missing; a schedule needs both hours, start and stop", here))
+    elif schedule["start"] == schedule["stop"]:
         problems.append(ModelError(
-            f"on and off are both {schedule['on']}; make them differ or remove the schedule", here))
+            f"start and stop are both {schedule['start']}; make them differ or remove the schedule", here))
 
 
 def _keep(spec: Mapping[str, Any], path: Path, problems: Problems) -> None:

@@ -100,8 +100,8 @@ PROTECTION_FIELDS: dict[str, Field] = {
 SCHEDULE_FIELDS: dict[str, Field] = {
     "timezone": field("str", "IANA time zone of the hours.", "mark", pattern=ZONE, max_length=64,
                       example="Europe/Berlin"),
-    "on": field("str", "Hour at which the VM is started.", "mark", pattern=TIME, example="07:00"),
-    "off": field("str", "Hour at which the VM is shut down.", "mark", pattern=TIME, example="19:00"),
+    "start": field("str", "Hour at which the VM is started.", "mark", pattern=TIME, example="07:00"),
+    "stop": field("str", "Hour at which the VM is shut down.", "mark", pattern=TIME, example="19:00"),
     "days": field("list", "Days on which the VM runs.", "mark", elements="str",
                   choices=["mon", "tue", "wed", "thu", "fri", "sat", "sun"]),
 }

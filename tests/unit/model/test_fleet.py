@@ -47,7 +47,7 @@ vms:
   db:
     image: null
     power: on
-    schedule: {on: 07:00, off: 19:00, days: [mon, tue]}
+    schedule: {start: 07:00, stop: 19:00, days: [mon, tue]}
     secure_boot: no
 rules: [muster/baseline, muster/cis-debian-12, ./rules/ours.yml]
 waivers:
@@ -84,7 +84,7 @@ def test_words_that_yaml_readers_disagree_about(acme: Fleet) -> None:
     db = acme.vm("db")
     assert db["power"] == "on"
     assert db["secure_boot"] is False
-    assert db["schedule"] == {"on": "07:00", "off": "19:00", "days": ["mon", "tue"]}
+    assert db["schedule"] == {"start": "07:00", "stop": "19:00", "days": ["mon", "tue"]}
 
 
 def test_site(acme: Fleet) -> None:

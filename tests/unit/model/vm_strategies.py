@@ -73,7 +73,7 @@ def consistent(spec: dict[str, Any]) -> dict[str, Any]:
                 spec[name] = min(spec[name], spec["memory"])
     schedule = spec.get("schedule")
     if schedule is not None:
-        schedule.update(on="07:00", off="19:00")
+        schedule.update(start="07:00", stop="19:00")
     keep = spec.get("protection", {}).get("keep")
     if keep is not None:
         keep["last"] = 1
