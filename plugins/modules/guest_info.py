@@ -11,7 +11,7 @@ version_added: 0.1.0
 description:
   - Gathers operating system, kernel, sshd, kernel parameters and modules, packages, services, files, mounts, accounts,
     logins, auditing and more, and returns them as the C(guest) part of a VM document.
-  - What could not be read is absent and named in RV(facts.unread); a rule that needs it is then unknown, never passed.
+  - What could not be read is absent and named in C(facts.unread); a rule that needs it is then unknown, never passed.
   - Changes nothing. Run it with C(become), for most of it only root can read.
 author:
   - Muster contributors (@muster)
@@ -23,7 +23,7 @@ options:
     default: {}
     suboptions:
       packages:
-        description: Packages; each is then true or false in RV(facts.packages).
+        description: Packages; each is then true or false in C(facts.packages).
         type: list
         elements: str
         default: []

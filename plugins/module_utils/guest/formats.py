@@ -16,7 +16,7 @@ def pairs(text: str, separator: str = "", comments: str = "#;") -> dict[str, str
         if not line or line[0] in comments or line[0] == "[":
             continue
         if separator:
-            key, _, value = line.partition(separator)
+            key, _equals, value = line.partition(separator)
         else:
             key, value = line.split(None, 1)[0], " ".join(line.split()[1:])
         found[key.strip()] = value.strip()

@@ -11,6 +11,7 @@ from ..formats import pairs
 from ..host import GuestError, Host
 from .asked import Asked
 
+STOPPERS = ("sync", "shutdown", "halt", "operator")  # of root's group by tradition
 NO_LOGIN = ("/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false", "/bin/sync")
 
 
@@ -63,8 +64,7 @@ def facts(host: Host, asked: Asked) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "uid_0": sorted(row[0] for row in users if row[2] == "0"),
         "root_gid": next((row[3] for row in users if row[0] == "root"), ""),
-        "gid_0": sorted(row[0] for row in users if row[3] == "0" and row[0] not in ("sync", "shutdown", "halt",
-                                                                                   "operator")),
+        "gid_0": sorted(row[0] for row in users if row[3] == "0" and row[0] not in STOPPERS),
         "group_gid_0": sorted(row[0] for row in groups if row[2] == "0"),
         "empty_passwords": sorted(row[0] for row in shadow if row[1] == ""),
         "not_shadowed": sorted(row[0] for row in users if row[1] != "x"),

@@ -10,6 +10,8 @@ from .. import known
 from ..host import GuestError, Host
 from .asked import Asked
 
+NOTHING = ("/bin/false", "/bin/true", "/usr/bin/false", "/usr/bin/true")
+
 
 def sysctl_path(key: str) -> str:
     """``net.ipv4.ip_forward`` is /proc/sys/net/ipv4/ip_forward."""
@@ -46,8 +48,7 @@ def module_facts(host: Host, names: Iterable[str]) -> dict[str, Any]:
     installs: set[str] = set()
     for line in modprobe_lines(host):
         parts = line.split()
-        if parts[0] == "install" and len(parts) >= 3 and parts[2] in ("/bin/false", "/bin/true", "/usr/bin/false",
-                                                                     "/usr/bin/true"):
+        if parts[0] == "install" and len(parts) >= 3 and parts[2] in NOTHING:
             installs.add(same(parts[1]))
     folder = "/lib/modules/" + os.uname().release
     listed = host.read(folder + "/modules.dep")

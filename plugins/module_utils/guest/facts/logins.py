@@ -46,8 +46,8 @@ def pam_facts(host: Host) -> dict[str, Any]:
     auth, password = stacks["common-auth"], stacks["common-password"]
     fail_lines = auth.get("pam_faillock", [])
     faillock = {"deny": "3", "unlock_time": "600", "fail_interval": "900"}
-    faillock.update({key: value or "1" for key, value in pairs(host.read("/etc/security/faillock.conf") or "",
-                                                              "=").items()})
+    lines = pairs(host.read("/etc/security/faillock.conf") or "", "=")
+    faillock.update({key: value or "1" for key, value in lines.items()})
     history = (password.get("pam_pwhistory") or [[]])[0]
     unix = (password.get("pam_unix") or [[]])[0]
     answer: dict[str, Any] = {

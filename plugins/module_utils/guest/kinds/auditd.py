@@ -16,6 +16,10 @@ RULES_FILE = "/etc/audit/rules.d/60-muster.rules"
 CONFIG = "/etc/audit/auditd.conf"
 
 
+def _can_be_watched(row: str, host: Host) -> bool:
+    return all(host.exists(os.path.dirname(path) or "/") for path in subjects([row])["watches"])
+
+
 def plan_auditd(wanted: Any, host: Host, context: Context) -> Part:
     """Keys of auditd.conf, and rules in a file of our own, loaded at once.
 
@@ -38,8 +42,7 @@ def plan_auditd(wanted: Any, host: Host, context: Context) -> Part:
         # auditd refuses systemctl restart; a hang-up signal makes it read its configuration anew
         reload.append(("systemctl", "kill", "--signal=HUP", "auditd"))
     written = [row for row in (host.read(RULES_FILE) or "").splitlines() if row and not row.startswith("#")]
-    possible = [row for row in dict.fromkeys(rules) if all(host.exists(os.path.dirname(path) or "/")
-                                                          for path in subjects([row])["watches"])]
+    possible = [row for row in dict.fromkeys(rules) if _can_be_watched(row, host)]
     missing = [row for row in possible if row not in written]
     if missing:
         changes += [Change("auditd", row, None, "loaded") for row in missing]

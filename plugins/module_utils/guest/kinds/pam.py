@@ -12,8 +12,8 @@ from ..plan import Change, Context, Part, Step, compare
 from ..steps import EditFile, WriteFile
 from .names import USER, name, table
 
-STACKS = tuple(f"/etc/pam.d/common-{stack}" for stack in ("auth", "account", "password", "session",
-                                                         "session-noninteractive"))
+NAMES = ("auth", "account", "password", "session", "session-noninteractive")
+STACKS = tuple(f"/etc/pam.d/common-{stack}" for stack in NAMES)
 QUALITY_FILE = "/etc/security/pwquality.conf.d/99-muster.conf"
 PROFILES = "/usr/share/pam-configs/"
 QUALITY_KEYS = {"minlen", "minclass", "difok", "maxrepeat", "maxsequence", "maxclassrepeat", "dictcheck", "enforcing",
@@ -123,8 +123,8 @@ def plan_faillock(wanted: Any, host: Host, context: Context) -> Part:
         changes.append(Change("faillock", "pam", "enabled" if facts["enabled"] else "not enabled",
                               f"enabled, never for {user}"))
         steps += [WriteFile(PROFILES + file, text) for file, text in profiles]
-        steps.append(Enable(tuple(file for file, _text in profiles), (("common-auth", "pam_faillock"),
-                                                                     ("common-account", "pam_faillock"))))
+        expected = (("common-auth", "pam_faillock"), ("common-account", "pam_faillock"))
+        steps.append(Enable(tuple(file for file, _text in profiles), expected))
     return Part("faillock", tuple(changes), tuple(steps), gated=bool(changes))
 
 
