@@ -213,7 +213,7 @@ class Driver(ABC):
         """Run a program in the guest, without a shell and without its network."""
         raise self.lacks(Capability.GUEST_EXEC, vm)
 
-    def snapshots(self, vm: VM) -> list[Snapshot]:
+    def snapshots(self, vm: VM) -> Sequence[Snapshot]:
         """The VM's snapshots, oldest first."""
         raise self.lacks(Capability.SNAPSHOT, vm)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..model.fleet import Fleet
 from ..model.vm import VM
+
 _NO_GROUP = re.compile(r"[^A-Za-z0-9_]")
 _NO_ALIAS = re.compile(r"[^A-Za-z0-9_.-]")
 

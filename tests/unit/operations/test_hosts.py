@@ -66,7 +66,7 @@ def test_what_is_no_address_is_none(address: str) -> None:
 def test_no_mark_adds_an_option_of_ssh(name: str, operation: str) -> None:
     found = hosts.variables(FLEET, replace(WEB, mark=Mark("acme", name, operation), uuid=operation))
     words = shlex.split(found["ansible_ssh_common_args"])
-    assert [word for word in words[::2]] == ["-o"] * 4
+    assert words[::2] == ["-o"] * 4
     assert [word.split("=")[0] for word in words[1::2]] == [
         "IdentitiesOnly", "UserKnownHostsFile", "HostKeyAlias", "StrictHostKeyChecking"]
 

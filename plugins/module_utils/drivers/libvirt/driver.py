@@ -336,7 +336,7 @@ class LibvirtDriver(Driver):
 
     # Points in time
 
-    def snapshots(self, vm: VM) -> list[Snapshot]:
+    def snapshots(self, vm: VM) -> Sequence[Snapshot]:
         return snapshots.every(self.domain(vm), self.site)
 
     def take_snapshot(self, vm: VM, operation: str, description: str = "", hold: bool = False) -> Snapshot:

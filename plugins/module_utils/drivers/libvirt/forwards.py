@@ -59,6 +59,7 @@ def choose(
     Raises Conflict where a port that was asked for is taken; `running` are the ones that this VM itself holds now.
     """
     chosen: Ports = {}
+    used = {rule["host"] for nic in nics for rule in nic.get("forwards") or () if rule.get("host")}
     for nic, rules in wanted(nics).items():
         for guest, host in rules.items():
             held = (running or {}).get(nic, {}).get(guest)
@@ -71,8 +72,16 @@ def choose(
                     vm=vm,
                     todo=f"Stop what listens there (ss -ltnp 'sport = :{host}') or name another port",
                 )
-            if not port or (port != held and not is_free(port)):
+            if host and any(host in rules.values() for rules in chosen.values()):
+                raise Conflict(
+                    f"port {host} on the loopback address is asked for twice; the VM was not started",
+                    site=site,
+                    vm=vm,
+                    todo="Name another port for one of the two forwards",
+                )
+            while not port or (port != host and (port in used or (port != held and not is_free(port)))):
                 port = free_port()
+            used.add(port)
             chosen.setdefault(nic, {})[guest] = port
     return chosen
 

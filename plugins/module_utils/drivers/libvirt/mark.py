@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...model.normal import normalise
+from ...model.patterns import NAME
 from ...model.vm import Mark
 
 NAMESPACE = "https://muster.fleet/ns/vm/1"
 PREFIX = "muster"
 TAG = f"{{{NAMESPACE}}}vm"
 _LIMIT = 256 << 10
+_NAME = re.compile(NAME)
+_FLEET = re.compile(NAME.removesuffix("$") + "(?:/drill)?$")  # twins of a drill are of a fleet of their own
+_OPERATION = re.compile(r"[A-Za-z0-9._-]{0,100}")
 
 
 @dataclass(frozen=True)
@@ -50,16 +56,21 @@ def element(written: Written) -> ET.Element:
 
 
 def read(domain: ET.Element) -> Written | None:
-    """The mark of a domain's XML; None where there is none or where it is not one that Muster wrote."""
+    """The mark of a domain's XML; None where there is none or where it is not one that Muster can have written: what
+    was changed by hand, or made to be believed, is left alone and breaks no listing."""
     node = domain.find(f"metadata/{TAG}")
     if node is None or not node.text or len(node.text) > _LIMIT:
         return None
     try:
         data = json.loads(node.text)
-        mark = Mark(str(data["fleet"]), str(data["vm"]), str(data.get("operation", "")))
+        mark = Mark(data["fleet"], data["vm"], data.get("operation", ""))
         fields = data.get("fields") or {}
-        if not isinstance(fields, dict):
+        if not (_FLEET.fullmatch(mark.fleet) and _NAME.fullmatch(mark.vm) and _OPERATION.fullmatch(mark.operation)):
             return None
+        normalise({key: value for key, value in fields.items() if key != "ports"})
+        for ports in (fields.get("ports") or {}).values():
+            if not all(0 < int(port) < 65536 for pair in ports.items() for port in pair):
+                return None
         return Written(
             mark, fields, data.get("built") is True, data.get("ready") is not False, str(data.get("seed", ""))
         )

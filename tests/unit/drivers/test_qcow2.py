@@ -1,0 +1,129 @@
+"""Images from outside: made by the real qemu-img, hostile ones refused before anything opens what they name."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+from muster.drivers import qcow2
+from muster.drivers.driver import BackupDisk, Conflict, Failed
+
+pytestmark = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="qemu-img is not installed")
+
+
+def img(*words: str | Path) -> None:
+    subprocess.run(["qemu-img", *map(str, words)], check=True, capture_output=True)
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    path = tmp_path / "good.qcow2"
+    img("create", "-f", "qcow2", path, "1M")
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(Conflict) as caught:
+        qcow2.check_image(path, "lab", "web")
+    assert str(caught.value).startswith(f"VM 'web' at site 'lab': {path} ")
+    return str(caught.value)
+
+
+def test_one_that_stands_alone(good: Path) -> None:
+    qcow2.check_image(good, "lab", "web")
+    assert qcow2.virtual_size(good) == 1 << 20
+
+
+def test_backing_file(tmp_path: Path, good: Path) -> None:
+    path = tmp_path / "x.qcow2"
+    img("create", "-f", "qcow2", "-F", "qcow2", "-b", good, path)
+    assert f"has the backing file '{good}' and was refused" in refusal(path)
+
+
+@pytest.mark.parametrize("backing", ["/etc/shadow", 'json:{"driver":"nbd","host":"192.0.2.1"}', "nbd://192.0.2.1/x",
+                                     "ssh://192.0.2.1/etc/passwd", "../../../etc/passwd"])
+def test_hostile_backing_file(tmp_path: Path, good: Path, backing: str) -> None:
+    img("rebase", "-u", "-F", "raw", "-b", backing, good)
+    assert "backing file" in refusal(good)
+
+
+@pytest.mark.parametrize("raw", ["on", "off"])
+def test_data_file(tmp_path: Path, raw: str) -> None:
+    path = tmp_path / "x.qcow2"
+    img("create", "-f", "qcow2", "-o", f"data_file={tmp_path / 'data'},data_file_raw={raw}", path, "1M")
+    assert "data file" in refusal(path)
+    (tmp_path / "data").unlink()
+    refusal(path)
+
+
+def test_too_large(tmp_path: Path, good: Path) -> None:
+    """60 TB is what a header can claim for nothing; a little over 64 TiB is refused."""
+    with good.open("r+b") as file:
+        file.seek(24)
+        file.write(struct.pack(">Q", (64 << 40) + (1 << 20)))
+    refusal(good)
+
+
+@pytest.mark.parametrize("content", [
+    pytest.param(b"", id="empty"), pytest.param(b"\0" * 65536, id="raw"), pytest.param(b"QFI\xfb", id="a header alone"),
+    pytest.param(b"<html>Log in</html>" * 100, id="a login page"),
+])
+def test_no_qcow2(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.qcow2"
+    path.write_bytes(content)
+    assert "is not a complete qcow2 image" in refusal(path)
+
+
+@pytest.mark.parametrize("format_", ["vmdk", "vdi", "raw"])
+def test_another_format_under_the_name(tmp_path: Path, format_: str) -> None:
+    path = tmp_path / "x.qcow2"
+    img("create", "-f", format_, path, "1M")
+    assert "is not a complete qcow2 image" in refusal(path)
+
+
+def test_missing(tmp_path: Path) -> None:
+    refusal(tmp_path / "none.qcow2")
+
+
+def test_a_name_that_qemu_would_read_as_more(tmp_path: Path, good: Path) -> None:
+    path = tmp_path / "a,b=c:d.qcow2"
+    good.rename(path)
+    qcow2.check_image(path, "lab", "web")
+
+
+def test_truncated(tmp_path: Path) -> None:
+    path = tmp_path / "x.qcow2"
+    source = tmp_path / "raw"
+    source.write_bytes(bytes(range(256)) * 4096)
+    img("convert", "-f", "raw", "-O", "qcow2", source, path)
+    with path.open("r+b") as file:
+        file.truncate(300_000)
+    assert "is not a complete qcow2 image" in refusal(path)
+
+
+def raw_of(path: Path, target: Path) -> bytes:
+    img("convert", "-f", "qcow2", "-O", "raw", path, target)
+    return target.read_bytes()
+
+
+def test_flatten_joins_and_follows_no_header(tmp_path: Path, good: Path) -> None:
+    subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 1 0 128k", str(good)], check=True, capture_output=True)
+    above = tmp_path / "above, with a comma.qcow2"
+    img("create", "-f", "qcow2", "-F", "qcow2", "-b", good, above, "2M")
+    subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 2 64k 64k", str(above)], check=True, capture_output=True)
+    sealed = qcow2.orphaned(BackupDisk("root", above, 2 << 20, "", 0), "lab", "web")
+    qcow2.check_image(above, "lab", "web")
+    assert sealed.bytes == above.stat().st_size
+    flat = tmp_path / "flat.qcow2"
+    qcow2.flatten([good, above], flat, "lab", "web")
+    qcow2.check_image(flat, "lab", "web")
+    content = raw_of(flat, tmp_path / "raw")
+    assert content == b"\1" * 65536 + b"\2" * 65536 + b"\0" * ((2 << 20) - 131072)
+
+
+def test_flatten_that_fails_says_so(tmp_path: Path, good: Path) -> None:
+    with pytest.raises(Failed, match="unable to join its restore points"):
+        qcow2.flatten([tmp_path / "none.qcow2", good], tmp_path / "flat.qcow2", "lab", "web")
