@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,10 +86,20 @@ def mounts_beneath(folder: Path) -> list[str]:
     return sorted((p for p in points if p.startswith(f"{folder}/")), key=len, reverse=True)
 
 
+def end_strays(folder: Path) -> None:
+    """End the processes whose command line names this build folder: what a killed builder left at work in it."""
+    name = os.fsencode(f"{folder}/")
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended while we looked, or is somebody else's
+            if name in (entry / "cmdline").read_bytes():
+                os.kill(int(entry.name), signal.SIGKILL)
+
+
 def remove(folder: Path, log: Path) -> None:
-    """Delete a build folder, whoever its files belong to; what an interrupted build mounted is unmounted first."""
+    """Delete a build folder, whoever its files belong to; what an interrupted build left running or mounted ends."""
     if not folder.exists():
         return
+    end_strays(folder)
     for point in mounts_beneath(folder):
         run(as_root(["umount", "--lazy", point]), log)
     run(as_root(["rm", "-rf", "--one-file-system", str(folder)]), log)

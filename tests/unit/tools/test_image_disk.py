@@ -18,7 +18,7 @@ CODE = bytes(range(256)) * 2
 @given(sectors=st.integers(min_value=disk.PARTITION_AT // disk.SECTOR + 1, max_value=2**32 - 1))
 def test_the_boot_sector_has_one_active_partition_to_the_end(sectors: int) -> None:
     sector = disk.mbr(CODE, sectors)
-    active, _, kind, _, first, count = struct.unpack("<B3sB3sII", sector[446:462])
+    active, kind, first, count = struct.unpack("<B3xB3xII", sector[446:462])
     assert (len(sector), sector[:440], sector[510:]) == (512, CODE[:440], b"\x55\xaa")
     assert (active, kind, first, first + count) == (0x80, 0x83, 2048, sectors)
     assert sector[462:510] == bytes(48)
