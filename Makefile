@@ -50,7 +50,7 @@ lint: install ## ruff, mypy, import-linter, ansible-lint, ansible-test sanity, c
 	@$(BIN)/python -m tools.lint
 
 bench: install image libvirt ## Benchmarks
-	$(PYTEST) tests/benchmarks
+	$(PYTEST) -q -s tests/benchmarks
 
 $(STAMPS)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; install it (Debian: apt-get install python3)." >&2; exit 2; }

@@ -59,5 +59,5 @@ def _vm(vm: Mapping[str, Any], guest: Mapping[str, Any]) -> dict[str, Any]:
         "address": vm.get("address"),
         "power": vm.get("power", "unknown"),
         "health": vm.get("health_state", "unknown"),
-        "os": (guest.get("os") or {}).get("pretty_name"),
+        "os": (guest.get("os") or {}).get("name"),
     }
