@@ -19,8 +19,9 @@ def test_a_guest_that_locked_us_out_opens_again(lab: Any) -> None:
     for job in ("provision", "harden"):
         played = lab.play(job, fleet_vms=vms)
         assert played.code == 0, played.text
-    command = [str(TOP / ".venv/bin/ansible-playbook"), str(Path(__file__).with_name("lockout.yml")), "-i", "localhost,",
-               "-e", json.dumps({"fleet_file": str(lab.fleet_file), "fleet_vms": vms})]
+    playbook = str(Path(__file__).with_name("lockout.yml"))
+    command = [str(TOP / ".venv/bin/ansible-playbook"), playbook, "-i", "localhost,", "-e",
+               json.dumps({"fleet_file": str(lab.fleet_file), "fleet_vms": vms})]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(TOP / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
     result = subprocess.run(command, cwd=TOP, env=environment, capture_output=True, text=True, timeout=900, check=False)
     assert result.returncode == 0, result.stdout[-3000:]
