@@ -25,18 +25,41 @@ def built(spec: dict[str, Any], accelerator: str = "qemu", **more: Any) -> str:
 
 
 NAMES = st.from_regex(r"\A[a-z0-9][a-z0-9-]{0,30}\Z")
-DISKS = st.lists(st.fixed_dictionaries({"name": NAMES, "size": st.just(1 << 20)}, optional={
-    "iops_limit": st.integers(1, 10**7), "bandwidth_limit": st.integers(1, 1 << 40)}),
-    max_size=4, unique_by=lambda disk: disk["name"])
-NICS = st.lists(st.fixed_dictionaries({"name": NAMES, "network": st.sampled_from(["user", "default", "blue"])}, optional={
-    "mac": st.sampled_from(["52:54:00:00:00:01", "52:54:00:aa:bb:cc"]), "connected": st.booleans(),
-    "bandwidth_limit": st.integers(1, 1 << 20).map(lambda kib: kib << 10)}), max_size=3,
-    unique_by=lambda nic: nic["name"])
-SPECS = st.fixed_dictionaries({"cpus": st.integers(1, 64), "memory": st.integers(16, 1 << 20).map(lambda mib: mib << 20),
-                               "disks": DISKS, "nics": NICS, "firmware": st.sampled_from(["bios", "uefi"])}, optional={
-    "cpu_pinning": st.sampled_from(["0", "0-1"]),
-    "cpu_topology": st.fixed_dictionaries({"sockets": st.integers(1, 4), "cores": st.integers(1, 4),
-                                           "threads": st.integers(1, 2)})})
+DISKS = st.lists(
+    st.fixed_dictionaries(
+        {"name": NAMES, "size": st.just(1 << 20)},
+        optional={"iops_limit": st.integers(1, 10**7), "bandwidth_limit": st.integers(1, 1 << 40)},
+    ),
+    max_size=4,
+    unique_by=lambda disk: disk["name"],
+)
+NICS = st.lists(
+    st.fixed_dictionaries(
+        {"name": NAMES, "network": st.sampled_from(["user", "default", "blue"])},
+        optional={
+            "mac": st.sampled_from(["52:54:00:00:00:01", "52:54:00:aa:bb:cc"]),
+            "connected": st.booleans(),
+            "bandwidth_limit": st.integers(1, 1 << 20).map(lambda kib: kib << 10),
+        },
+    ),
+    max_size=3,
+    unique_by=lambda nic: nic["name"],
+)
+SPECS = st.fixed_dictionaries(
+    {
+        "cpus": st.integers(1, 64),
+        "memory": st.integers(16, 1 << 20).map(lambda mib: mib << 20),
+        "disks": DISKS,
+        "nics": NICS,
+        "firmware": st.sampled_from(["bios", "uefi"]),
+    },
+    optional={
+        "cpu_pinning": st.sampled_from(["0", "0-1"]),
+        "cpu_topology": st.fixed_dictionaries(
+            {"sockets": st.integers(1, 4), "cores": st.integers(1, 4), "threads": st.integers(1, 2)}
+        ),
+    },
+)
 
 
 @given(SPECS, st.sampled_from(ACCELERATORS))
@@ -61,14 +84,29 @@ def test_the_mark_is_read_back(spec: dict[str, Any], accelerator: str) -> None:
     assert marks.read(xml.parse(built(spec, accelerator))) == WRITTEN
 
 
-HOSTILE = st.one_of(st.text(max_size=30), st.sampled_from([
-    "a'/><disk type='file'/>", '"/><interface type="bridge">', "]]>", "<!--", "&lt;", "&#0;", "<!DOCTYPE x>", "\x00",
-    "\ud800", "'; drop"]))
+HOSTILE = st.one_of(
+    st.text(max_size=30),
+    st.sampled_from(
+        [
+            "a'/><disk type='file'/>",
+            '"/><interface type="bridge">',
+            "]]>",
+            "<!--",
+            "&lt;",
+            "&#0;",
+            "<!DOCTYPE x>",
+            "\x00",
+            "\ud800",
+            "'; drop",
+        ]
+    ),
+)
 
 
 @given(HOSTILE, HOSTILE, HOSTILE)
 def test_no_value_breaks_out_of_its_element(name: str, network: str, path: str) -> None:
     """Either the text is no XML at all, which libvirt refuses, or it has the very elements of a harmless VM."""
+
     def text(name: str, network: str, path: str) -> str:
         spec = {"nics": [{"name": "nic0", "network": network, "mac": network}], "cpu_pinning": path}
         source = xml.DiskSource("root", path, {"name": "root"})
@@ -83,8 +121,11 @@ def test_no_value_breaks_out_of_its_element(name: str, network: str, path: str) 
     assert [sorted(node.attrib) for node in hostile.iter()] == [sorted(node.attrib) for node in plain.iter()]
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | HOSTILE,
-                    lambda inner: st.dictionaries(HOSTILE, inner, max_size=3)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | HOSTILE, lambda inner: st.dictionaries(HOSTILE, inner, max_size=3)
+    )
+)
 def test_tags_never_break_out_of_the_mark(value: Any) -> None:
     written = marks.Written(WRITTEN.mark, {"tags": {"a": str(value)}}, seed=str(value))
     root = xml.parse(xml.build(VM("web", "lab"), UUID, written, [], accelerator="qemu"))
@@ -98,11 +139,15 @@ def test_tags_never_break_out_of_the_mark(value: Any) -> None:
         assert marks.read(root) == written
 
 
-@pytest.mark.parametrize("text", [
-    "<domain>" + " " * (5 << 20) + "</domain>",
-    '<!DOCTYPE d [<!ENTITY a "b">]><domain>&a;</domain>',
-    '<?xml version="1.0"?>\n<!DOCTYPE d SYSTEM "file:///etc/passwd"><domain/>',
-], ids=["large", "entity", "external"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<domain>" + " " * (5 << 20) + "</domain>",
+        '<!DOCTYPE d [<!ENTITY a "b">]><domain>&a;</domain>',
+        '<?xml version="1.0"?>\n<!DOCTYPE d SYSTEM "file:///etc/passwd"><domain/>',
+    ],
+    ids=["large", "entity", "external"],
+)
 def test_hostile_xml_is_not_parsed(text: str) -> None:
     with pytest.raises(ValueError, match="larger than 4 MiB or declares entities"):
         xml.parse(text)
@@ -111,21 +156,37 @@ def test_hostile_xml_is_not_parsed(text: str) -> None:
 NET = "<interface type='network'><source network='default'/></interface>"
 
 
-@pytest.mark.parametrize(("change", "isolated"), [
-    (lambda text: text, True),
-    (lambda text: text.replace("</devices>", f"{NET}</devices>"), False),
-    (lambda text: text.replace("</devices>", "<hostdev mode='subsystem' type='pci'/></devices>"), False),
-    (lambda text: text.replace(",restrict=on", ""), False),
-    (lambda text: text.replace(",restrict=on", ",restrict=off"), False),
-    (lambda text: text.replace(",restrict=on", ",restrict=on,restrict=off"), False),
-    (lambda text: text.replace(",restrict=on", ",restrict=only"), False),
-    (lambda text: text.replace(",restrict=on", ",restrict=on,guestfwd=tcp:10.0.2.9:80-tcp:192.0.2.1:80"), False),
-    (lambda text: text.replace('value="user,', 'value="tap,'), False),
-    (lambda text: text.replace('value="user,', 'value="l2tpv3,'), False),
-    (lambda text: text.replace('"-netdev"', '"-nic"'), False),
-    (lambda text: text.replace("<ns0:arg", "<x").replace("<qemu:arg", "<x"), False),
-], ids=["as built", "another NIC", "host device", "unrestricted", "restrict=off", "last word wins", "not quite on",
-        "guestfwd", "tap", "l2tpv3", "-nic", "no NIC"])
+@pytest.mark.parametrize(
+    ("change", "isolated"),
+    [
+        (lambda text: text, True),
+        (lambda text: text.replace("</devices>", f"{NET}</devices>"), False),
+        (lambda text: text.replace("</devices>", "<hostdev mode='subsystem' type='pci'/></devices>"), False),
+        (lambda text: text.replace(",restrict=on", ""), False),
+        (lambda text: text.replace(",restrict=on", ",restrict=off"), False),
+        (lambda text: text.replace(",restrict=on", ",restrict=on,restrict=off"), False),
+        (lambda text: text.replace(",restrict=on", ",restrict=only"), False),
+        (lambda text: text.replace(",restrict=on", ",restrict=on,guestfwd=tcp:10.0.2.9:80-tcp:192.0.2.1:80"), False),
+        (lambda text: text.replace('value="user,', 'value="tap,'), False),
+        (lambda text: text.replace('value="user,', 'value="l2tpv3,'), False),
+        (lambda text: text.replace('"-netdev"', '"-nic"'), False),
+        (lambda text: text.replace("<ns0:arg", "<x").replace("<qemu:arg", "<x"), False),
+    ],
+    ids=[
+        "as built",
+        "another NIC",
+        "host device",
+        "unrestricted",
+        "restrict=off",
+        "last word wins",
+        "not quite on",
+        "guestfwd",
+        "tap",
+        "l2tpv3",
+        "-nic",
+        "no NIC",
+    ],
+)
 def test_isolation_is_judged_from_the_xml(change: Any, isolated: bool) -> None:
     text = built({"nics": [{"name": "nic0", "network": "default"}]}, isolation=xml.Isolation({22: 40022, 80: 40080}))
     changed = change(text)

@@ -12,8 +12,15 @@ from hypothesis import strategies as st
 from muster.drivers.libvirt import mark as marks
 from muster.model.vm import Mark
 
-GOOD: dict[str, Any] = {"fleet": "acme", "vm": "web", "operation": "20260101-000000-converge-abcdef", "built": True,
-                        "ready": True, "seed": "s", "fields": {"tags": {"owner": "shop"}}}
+GOOD: dict[str, Any] = {
+    "fleet": "acme",
+    "vm": "web",
+    "operation": "20260101-000000-converge-abcdef",
+    "built": True,
+    "ready": True,
+    "seed": "s",
+    "fields": {"tags": {"owner": "shop"}},
+}
 
 
 def domain(text: str, tag: str = marks.TAG) -> ET.Element:
@@ -48,25 +55,64 @@ def test_a_twin_of_a_drill_is_of_another_fleet() -> None:
     assert written.mark.fleet == "acme/drill"
 
 
-@pytest.mark.parametrize("text", ["", "x", "{", "[]", "5", "null", '"text"', "{}", "[" * 100_000, "x" * (300 << 10),
-                                  '{"fleet": "acme"}', '{"fleet": "acme", "vm": "web", "fields": [1]}'],
-                         ids=lambda text: text[:20])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "{",
+        "[]",
+        "5",
+        "null",
+        '"text"',
+        "{}",
+        "[" * 100_000,
+        "x" * (300 << 10),
+        '{"fleet": "acme"}',
+        '{"fleet": "acme", "vm": "web", "fields": [1]}',
+    ],
+    ids=lambda text: text[:20],
+)
 def test_what_is_no_mark_owns_nothing(text: str) -> None:
     assert marks.read(domain(text)) is None
 
 
-@pytest.mark.parametrize("change", [
-    {"fleet": None}, {"fleet": "ACME"}, {"fleet": "a b"}, {"fleet": "acme/drill/x"}, {"fleet": "../acme"},
-    {"fleet": 5}, {"fleet": ["acme"]},
-    {"vm": None}, {"vm": "../web"}, {"vm": "web\n"}, {"vm": "-oProxyCommand=reboot"}, {"vm": "{{ x }}"},
-    {"operation": "x -o ProxyCommand=reboot"}, {"operation": "a" * 200}, {"operation": {"a": 1}},
-    {"fields": 5}, {"fields": "text"},
-    {"fields": {"tags": 5}}, {"fields": {"tags": {"a": ["b"]}}}, {"fields": {"protection": "high"}},
-    {"fields": {"protection": {"deletion": "perhaps"}}}, {"fields": {"disks": 5}}, {"fields": {"disks": [5]}},
-    {"fields": {"nics": [{"name": "nic0"}]}}, {"fields": {"nics": {"a": 1}}}, {"fields": {"health": {"tcp": 1}}},
-    {"fields": {"ports": 5}}, {"fields": {"ports": {"nic0": {"22": "x"}}}}, {"fields": {"ports": {"nic0": {"x": 22}}}},
-    {"fields": {"ports": {"nic0": {"22": 99999}}}},
-], ids=str)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"fleet": None},
+        {"fleet": "ACME"},
+        {"fleet": "a b"},
+        {"fleet": "acme/drill/x"},
+        {"fleet": "../acme"},
+        {"fleet": 5},
+        {"fleet": ["acme"]},
+        {"vm": None},
+        {"vm": "../web"},
+        {"vm": "web\n"},
+        {"vm": "-oProxyCommand=reboot"},
+        {"vm": "{{ x }}"},
+        {"operation": "x -o ProxyCommand=reboot"},
+        {"operation": "a" * 200},
+        {"operation": {"a": 1}},
+        {"fields": 5},
+        {"fields": "text"},
+        {"fields": {"tags": 5}},
+        {"fields": {"tags": {"a": ["b"]}}},
+        {"fields": {"protection": "high"}},
+        {"fields": {"protection": {"deletion": "perhaps"}}},
+        {"fields": {"disks": 5}},
+        {"fields": {"disks": [5]}},
+        {"fields": {"nics": [{"name": "nic0"}]}},
+        {"fields": {"nics": {"a": 1}}},
+        {"fields": {"health": {"tcp": 1}}},
+        {"fields": {"ports": 5}},
+        {"fields": {"ports": {"nic0": {"22": "x"}}}},
+        {"fields": {"ports": {"nic0": {"x": 22}}}},
+        {"fields": {"ports": {"nic0": {"22": 99999}}}},
+    ],
+    ids=str,
+)
 def test_a_mark_that_muster_cannot_have_written_owns_nothing(change: dict[str, Any]) -> None:
     """Somebody changed it by hand, or wrote it to be believed: the VM is left alone, and the listing goes on."""
     assert read(change) is None
@@ -82,10 +128,17 @@ def test_no_text_is_an_error(text: str) -> None:
     marks.read(domain(text))
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
-                    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
-                        st.sampled_from(["fleet", "vm", "fields", "tags", "disks", "nics", "ports", "a"]), inner,
-                        max_size=4)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["fleet", "vm", "fields", "tags", "disks", "nics", "ports", "a"]), inner, max_size=4
+            )
+        ),
+    )
+)
 def test_no_document_is_an_error(document: Any) -> None:
     marks.read(domain(json.dumps(document)))
     marks.read(domain(json.dumps({**GOOD, "fields": document})))

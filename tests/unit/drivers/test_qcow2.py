@@ -43,8 +43,16 @@ def test_backing_file(tmp_path: Path, good: Path) -> None:
     assert f"has the backing file '{good}' and was refused" in refusal(path)
 
 
-@pytest.mark.parametrize("backing", ["/etc/shadow", 'json:{"driver":"nbd","host":"192.0.2.1"}', "nbd://192.0.2.1/x",
-                                     "ssh://192.0.2.1/etc/passwd", "../../../etc/passwd"])
+@pytest.mark.parametrize(
+    "backing",
+    [
+        "/etc/shadow",
+        'json:{"driver":"nbd","host":"192.0.2.1"}',
+        "nbd://192.0.2.1/x",
+        "ssh://192.0.2.1/etc/passwd",
+        "../../../etc/passwd",
+    ],
+)
 def test_hostile_backing_file(tmp_path: Path, good: Path, backing: str) -> None:
     img("rebase", "-u", "-F", "raw", "-b", backing, good)
     assert "backing file" in refusal(good)
@@ -67,10 +75,15 @@ def test_too_large(tmp_path: Path, good: Path) -> None:
     refusal(good)
 
 
-@pytest.mark.parametrize("content", [
-    pytest.param(b"", id="empty"), pytest.param(b"\0" * 65536, id="raw"), pytest.param(b"QFI\xfb", id="a header alone"),
-    pytest.param(b"<html>Log in</html>" * 100, id="a login page"),
-])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"\0" * 65536, id="raw"),
+        pytest.param(b"QFI\xfb", id="a header alone"),
+        pytest.param(b"<html>Log in</html>" * 100, id="a login page"),
+    ],
+)
 def test_no_qcow2(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.qcow2"
     path.write_bytes(content)

@@ -63,9 +63,11 @@ def serving(talk: Callable[[socket.socket], None]) -> Iterator[int]:
 
 def answering(status: str, body: bytes, headers: str = "") -> Callable[[socket.socket], None]:
     """An HTTP server that always gives this answer."""
+
     def talk(connection: socket.socket) -> None:
         connection.recv(65536)
         connection.sendall(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body)
+
     return talk
 
 

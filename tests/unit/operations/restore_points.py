@@ -20,14 +20,29 @@ def id_of(number: int) -> str:
 def point(number: int, created: float | None = None, parent: int | None = None, **more: Any) -> RestorePoint:
     """A restore point without files. `parent` is the number of the one that it builds upon."""
     values: dict[str, Any] = {
-        "id": id_of(number), "fleet": "acme", "site": "lab", "vm": "web", "uuid": str(WEB.uuid),
-        "kind": "full" if parent is None else "incremental", "created": float(number if created is None else created),
-        "consistency": "crash", "disks": (), "parent": None if parent is None else id_of(parent), **more}
+        "id": id_of(number),
+        "fleet": "acme",
+        "site": "lab",
+        "vm": "web",
+        "uuid": str(WEB.uuid),
+        "kind": "full" if parent is None else "incremental",
+        "created": float(number if created is None else created),
+        "consistency": "crash",
+        "disks": (),
+        "parent": None if parent is None else id_of(parent),
+        **more,
+    }
     return RestorePoint(**values)
 
 
-def written(repository: Repository, number: int, content: bytes = b"content of the disk", vm: VM = WEB,
-            parent: int | None = None, **more: Any) -> RestorePoint:
+def written(
+    repository: Repository,
+    number: int,
+    content: bytes = b"content of the disk",
+    vm: VM = WEB,
+    parent: int | None = None,
+    **more: Any,
+) -> RestorePoint:
     """A restore point with one disk, in `repository`."""
     part = repository.begin(vm, id_of(number))
     (part / "root.qcow2").write_bytes(content)

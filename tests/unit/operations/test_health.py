@@ -21,19 +21,34 @@ def asked(kind: str, patience: float = 0, **options: Any) -> Check:
     return answer
 
 
-@pytest.mark.parametrize(("server", "options", "outcome", "detail"), [
-    (answering("200 OK", b"open"), {}, "passed", "answered 200"),
-    (answering("200 OK", b"the shop is open"), {"contains": "open"}, "passed", "answered 200 with 'open'"),
-    (answering("404 Not Found", b""), {}, "failed", "answered 404, expected 200"),
-    (answering("404 Not Found", b""), {"status": 404}, "passed", "answered 404"),
-    (answering("302 Found", b"", "Location: http://127.0.0.1:1/\r\n"), {}, "failed", "answered 302, expected 200"),
-    (answering("200 OK", b"closed\x1b[31m\r\nred"), {"contains": "open"}, "failed",
-     "answered 200, but without 'open': 'closed [31m red'"),
-    (lambda connection: connection.sendall(b"SSH-2.0-OpenSSH\r\n"), {}, "failed", "no answer: "),
-    (lambda connection: connection.close(), {}, "failed", "no answer: "),
-    (lambda connection: (connection.recv(65536), connection.sendall(
-        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx")), {}, "failed", "no answer: IncompleteRead"),
-], ids=lambda value: value if isinstance(value, str) else None)
+@pytest.mark.parametrize(
+    ("server", "options", "outcome", "detail"),
+    [
+        (answering("200 OK", b"open"), {}, "passed", "answered 200"),
+        (answering("200 OK", b"the shop is open"), {"contains": "open"}, "passed", "answered 200 with 'open'"),
+        (answering("404 Not Found", b""), {}, "failed", "answered 404, expected 200"),
+        (answering("404 Not Found", b""), {"status": 404}, "passed", "answered 404"),
+        (answering("302 Found", b"", "Location: http://127.0.0.1:1/\r\n"), {}, "failed", "answered 302, expected 200"),
+        (
+            answering("200 OK", b"closed\x1b[31m\r\nred"),
+            {"contains": "open"},
+            "failed",
+            "answered 200, but without 'open': 'closed [31m red'",
+        ),
+        (lambda connection: connection.sendall(b"SSH-2.0-OpenSSH\r\n"), {}, "failed", "no answer: "),
+        (lambda connection: connection.close(), {}, "failed", "no answer: "),
+        (
+            lambda connection: (
+                connection.recv(65536),
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx"),
+            ),
+            {},
+            "failed",
+            "no answer: IncompleteRead",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
 def test_http(server: Callable[[socket.socket], None], options: dict[str, Any], outcome: str, detail: str) -> None:
     with serving(server) as port:
         answer = asked("http", port=port, path="/x", **options)
@@ -91,11 +106,14 @@ def test_a_dripping_answer_is_bounded(monkeypatch: pytest.MonkeyPatch, length: b
     assert time.monotonic() - start < 10
 
 
-@pytest.mark.parametrize(("talk", "outcome"), [
-    pytest.param(lambda connection: connection.sendall(b"220 hello"), "passed", id="speaks first"),
-    pytest.param(lambda connection: connection.recv(1), "passed", id="waits for us"),
-    pytest.param(lambda connection: None, "failed", id="hangs up at once"),
-])
+@pytest.mark.parametrize(
+    ("talk", "outcome"),
+    [
+        pytest.param(lambda connection: connection.sendall(b"220 hello"), "passed", id="speaks first"),
+        pytest.param(lambda connection: connection.recv(1), "passed", id="waits for us"),
+        pytest.param(lambda connection: None, "failed", id="hangs up at once"),
+    ],
+)
 def test_tcp(talk: Callable[[socket.socket], None], outcome: str) -> None:
     with serving(talk) as port:
         assert asked("tcp", port=port).outcome == outcome
@@ -115,13 +133,16 @@ def test_nothing_leads_there(kind: str) -> None:
     assert "nothing leads to its port 1" in answer.detail
 
 
-@pytest.mark.parametrize(("script", "contains", "outcome", "detail"), [
-    ("print('3 orders')", "3", "passed", "its output has '3'"),
-    ("print('none')", "3", "failed", "its output lacks '3': 'none'"),
-    ("pass", None, "passed", "exit code 0"),
-    ("import sys; print('no'); sys.exit(7)", None, "failed", "exit code 7: no"),
-    ("print('$(reboot) \\x1b[2J')", "x", "failed", "its output lacks 'x': '$(reboot)  [2J'"),
-])
+@pytest.mark.parametrize(
+    ("script", "contains", "outcome", "detail"),
+    [
+        ("print('3 orders')", "3", "passed", "its output has '3'"),
+        ("print('none')", "3", "failed", "its output lacks '3': 'none'"),
+        ("pass", None, "passed", "exit code 0"),
+        ("import sys; print('no'); sys.exit(7)", None, "failed", "exit code 7: no"),
+        ("print('$(reboot) \\x1b[2J')", "x", "failed", "its output lacks 'x': '$(reboot)  [2J'"),
+    ],
+)
 def test_command(script: str, contains: str | None, outcome: str, detail: str) -> None:
     answer = asked("command", run=[sys.executable, "-c", script], **({"contains": contains} if contains else {}))
     assert (answer.outcome, answer.detail) == (outcome, detail)

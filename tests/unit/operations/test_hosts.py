@@ -14,18 +14,29 @@ from muster.model.vm import VM, Mark
 from muster.operations import hosts
 
 KEY = "/fleet/id_ed25519"
-FLEET = Fleet("acme", {"lab": Site("lab", "libvirt", {"ssh": {"user": "admin", "key": KEY}}),
-                       "bare": Site("bare", "libvirt")}, ())
-WEB = VM("web-renamed", "lab", {"power": "on"}, "uuid-1", Mark("acme", "web", "op-1"),
-         {"power": "on", "address": "127.0.0.1:40022"})
+FLEET = Fleet(
+    "acme", {"lab": Site("lab", "libvirt", {"ssh": {"user": "admin", "key": KEY}}), "bare": Site("bare", "libvirt")}, ()
+)
+WEB = VM(
+    "web-renamed",
+    "lab",
+    {"power": "on"},
+    "uuid-1",
+    Mark("acme", "web", "op-1"),
+    {"power": "on", "address": "127.0.0.1:40022"},
+)
 
 
 def test_variables() -> None:
     assert hosts.variables(FLEET, WEB) == {
-        "ansible_host": "127.0.0.1", "ansible_port": 40022, "ansible_user": "admin",
-        "ansible_python_interpreter": "/usr/bin/python3", "ansible_ssh_private_key_file": KEY,
+        "ansible_host": "127.0.0.1",
+        "ansible_port": 40022,
+        "ansible_user": "admin",
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "ansible_ssh_private_key_file": KEY,
         "ansible_ssh_common_args": f"-o IdentitiesOnly=yes -o UserKnownHostsFile={KEY}.known_hosts "
-                                   "-o HostKeyAlias=web.lab.op-1 -o StrictHostKeyChecking=accept-new"}
+        "-o HostKeyAlias=web.lab.op-1 -o StrictHostKeyChecking=accept-new",
+    }
 
 
 def test_a_site_without_ssh() -> None:
@@ -36,28 +47,47 @@ def test_a_site_without_ssh() -> None:
 
 def test_a_vm_made_anew_is_another_host_to_ssh() -> None:
     again = replace(WEB, mark=Mark("acme", "web", "op-2"))
-    assert hosts.variables(FLEET, WEB)["ansible_ssh_common_args"] != (
-        hosts.variables(FLEET, again)["ansible_ssh_common_args"])
+    assert (
+        hosts.variables(FLEET, WEB)["ansible_ssh_common_args"]
+        != (hosts.variables(FLEET, again)["ansible_ssh_common_args"])
+    )
 
 
-@pytest.mark.parametrize(("address", "host", "port"), [
-    ("192.0.2.7", "192.0.2.7", 22), ("127.0.0.1:2222", "127.0.0.1", 2222), ("2001:db8::7", "2001:db8::7", 22)])
+@pytest.mark.parametrize(
+    ("address", "host", "port"),
+    [("192.0.2.7", "192.0.2.7", 22), ("127.0.0.1:2222", "127.0.0.1", 2222), ("2001:db8::7", "2001:db8::7", 22)],
+)
 def test_addresses(address: str, host: str, port: int) -> None:
     found = hosts.variables(FLEET, replace(WEB, state={"power": "on", "address": address}))
     assert (found["ansible_host"], found["ansible_port"]) == (host, port)
 
 
-@pytest.mark.parametrize("vm", [
-    pytest.param(replace(WEB, state={"power": "off", "address": "192.0.2.7"}), id="off"),
-    pytest.param(replace(WEB, state={"power": "on"}), id="no address"),
-    pytest.param(replace(WEB, mark=None), id="not ours"),
-])
+@pytest.mark.parametrize(
+    "vm",
+    [
+        pytest.param(replace(WEB, state={"power": "off", "address": "192.0.2.7"}), id="off"),
+        pytest.param(replace(WEB, state={"power": "on"}), id="no address"),
+        pytest.param(replace(WEB, mark=None), id="not ours"),
+    ],
+)
 def test_out_of_reach(vm: VM) -> None:
     assert hosts.variables(FLEET, vm) == {}
 
 
-@pytest.mark.parametrize("address", ["-oProxyCommand=reboot", "$(reboot)", "{{ lookup('pipe', 'id') }}", "a b",
-                                     "127.0.0.1:-o", "127.0.0.1:99999", "127.0.0.1:", ":22", "web.example"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "-oProxyCommand=reboot",
+        "$(reboot)",
+        "{{ lookup('pipe', 'id') }}",
+        "a b",
+        "127.0.0.1:-o",
+        "127.0.0.1:99999",
+        "127.0.0.1:",
+        ":22",
+        "web.example",
+    ],
+)
 def test_what_is_no_address_is_none(address: str) -> None:
     assert hosts.variables(FLEET, replace(WEB, state={"power": "on", "address": address})) == {}
 
@@ -68,7 +98,11 @@ def test_no_mark_adds_an_option_of_ssh(name: str, operation: str) -> None:
     words = shlex.split(found["ansible_ssh_common_args"])
     assert words[::2] == ["-o"] * 4
     assert [word.split("=")[0] for word in words[1::2]] == [
-        "IdentitiesOnly", "UserKnownHostsFile", "HostKeyAlias", "StrictHostKeyChecking"]
+        "IdentitiesOnly",
+        "UserKnownHostsFile",
+        "HostKeyAlias",
+        "StrictHostKeyChecking",
+    ]
 
 
 @given(st.dictionaries(st.text(), st.text(), max_size=3), st.none() | st.text())

@@ -81,8 +81,9 @@ def test_missing(tmp_path: Path) -> None:
         assert f"there is no file {missing}" in refusal({"path": str(missing)})
 
 
-@pytest.mark.parametrize("content", [CONTENT[:-1], CONTENT + b"x", b"", b"X" + CONTENT[1:]],
-                         ids=["half", "longer", "empty", "another"])
+@pytest.mark.parametrize(
+    "content", [CONTENT[:-1], CONTENT + b"x", b"", b"X" + CONTENT[1:]], ids=["half", "longer", "empty", "another"]
+)
 def test_damaged(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     sentence = refusal({"path": str(path), "sha256": SHA256})
@@ -112,11 +113,14 @@ def test_several_vms_of_one_url_at_once(cache: Path) -> None:
     assert found == [Image("debian", cache / f"{SHA256}.qcow2", SHA256)] * 2
 
 
-@pytest.mark.parametrize(("status", "body", "says"), [
-    ("404 Not Found", b"", "could not be fetched: HTTP Error 404"),
-    ("200 OK", CONTENT[:-1], "and the catalogue says"),
-    ("200 OK", b"<html>Log in</html>", "and the catalogue says"),
-])
+@pytest.mark.parametrize(
+    ("status", "body", "says"),
+    [
+        ("404 Not Found", b"", "could not be fetched: HTTP Error 404"),
+        ("200 OK", CONTENT[:-1], "and the catalogue says"),
+        ("200 OK", b"<html>Log in</html>", "and the catalogue says"),
+    ],
+)
 def test_a_bad_answer_leaves_nothing(cache: Path, status: str, body: bytes, says: str) -> None:
     with serving(answering(status, body)) as port:
         assert says in refusal({"url": f"http://127.0.0.1:{port}/x", "sha256": SHA256})

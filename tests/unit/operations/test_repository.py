@@ -16,9 +16,14 @@ from muster.model.vm import VM, Mark
 from muster.operations.repository import MANIFEST, Damaged, Repository, RestorePoint, seal, unseal, verify
 from restore_points import WEB, files, id_of, written
 
-DOCUMENTS = st.dictionaries(st.text(), st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)), max_size=4)
+DOCUMENTS = st.dictionaries(
+    st.text(),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    ),
+    max_size=4,
+)
 
 
 @pytest.fixture
@@ -36,7 +41,7 @@ def test_every_flipped_byte_of_a_manifest_is_found(repository: Repository) -> No
     whole = path.read_bytes()
     for index in range(len(whole)):
         for bit in (0x01, 0x80):
-            path.write_bytes(whole[:index] + bytes([whole[index] ^ bit]) + whole[index + 1:])
+            path.write_bytes(whole[:index] + bytes([whole[index] ^ bit]) + whole[index + 1 :])
             points, damaged = repository.points(WEB)
             assert points == [], f"byte {index} of the manifest, bit {bit}"
             assert len(damaged) == 1
@@ -53,16 +58,19 @@ def test_every_flipped_byte_of_a_disk_is_found(repository: Repository) -> None:
     made = written(repository, 1, whole)
     verify([made], WEB)
     for index in range(len(whole)):
-        made.file("root").write_bytes(whole[:index] + bytes([whole[index] ^ 1]) + whole[index + 1:])
+        made.file("root").write_bytes(whole[:index] + bytes([whole[index] ^ 1]) + whole[index + 1 :])
         with pytest.raises(Damaged, match=r"VM 'web' at site 'lab' is damaged: root\.qcow2 has the SHA-256"):
             verify([made], WEB)
 
 
-@pytest.mark.parametrize("change", [
-    pytest.param(lambda whole: whole + b"\0", id="one byte more"),
-    pytest.param(lambda whole: whole[:-1], id="one byte less"),
-    pytest.param(lambda whole: b"", id="empty"),
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda whole: whole + b"\0", id="one byte more"),
+        pytest.param(lambda whole: whole[:-1], id="one byte less"),
+        pytest.param(lambda whole: b"", id="empty"),
+    ],
+)
 def test_another_length_is_found(repository: Repository, change: Any) -> None:
     made = written(repository, 1)
     made.file("root").write_bytes(change(made.file("root").read_bytes()))
@@ -108,11 +116,14 @@ def test_a_renamed_restore_point_is_refused(repository: Repository) -> None:
     assert "it was moved or replaced" in damaged[0]
 
 
-@pytest.mark.parametrize("other", [
-    pytest.param(VM("db", "lab", mark=Mark("acme", "db")), id="another VM"),
-    pytest.param(VM("web", "attic", mark=Mark("acme", "web")), id="another site"),
-    pytest.param(VM("web", "lab", mark=Mark("evil", "web")), id="another fleet"),
-])
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(VM("db", "lab", mark=Mark("acme", "db")), id="another VM"),
+        pytest.param(VM("web", "attic", mark=Mark("acme", "web")), id="another site"),
+        pytest.param(VM("web", "lab", mark=Mark("evil", "web")), id="another fleet"),
+    ],
+)
 def test_a_restore_point_of_another_is_refused(repository: Repository, other: VM) -> None:
     made = written(repository, 1)
     home = repository.folder(other)
@@ -124,38 +135,50 @@ def test_a_restore_point_of_another_is_refused(repository: Repository, other: VM
 
 
 BASE: dict[str, Any] = {
-    "id": id_of(1), "fleet": "acme", "site": "lab", "vm": "web", "uuid": "u", "kind": "full", "created": 1.0,
-    "consistency": "crash", "disks": [{"name": "root", "virtual_size": 1, "sha256": "0" * 64, "bytes": 1}]}
+    "id": id_of(1),
+    "fleet": "acme",
+    "site": "lab",
+    "vm": "web",
+    "uuid": "u",
+    "kind": "full",
+    "created": 1.0,
+    "consistency": "crash",
+    "disks": [{"name": "root", "virtual_size": 1, "sha256": "0" * 64, "bytes": 1}],
+}
 DISK = BASE["disks"][0]
 
 
-@pytest.mark.parametrize("change", [
-    {"disks": [{**DISK, "name": "../../../etc/passwd"}]},
-    {"disks": [{**DISK, "name": "/etc/passwd"}]},
-    {"disks": [{**DISK, "name": "root\n"}]},
-    {"disks": [{**DISK, "name": ""}]},
-    {"disks": [DISK, DISK]},
-    {"disks": [{**DISK, "bytes": float("inf")}]},
-    {"disks": [{**DISK, "virtual_size": float("nan")}]},
-    {"disks": [{**DISK, "virtual_size": -1}]},
-    {"disks": [{}]},
-    {"disks": 5},
-    {"disks": []},
-    {"parent": "../" + id_of(0)},
-    {"parent": "..", "kind": "incremental"},
-    {"kind": "incremental", "parent": None},
-    {"kind": "full", "parent": id_of(0)},
-    {"kind": "other"},
-    {"created": float("nan")},
-    {"created": float("inf")},
-    {"created": 1e300},
-    {"created": -1},
-    {"created": "yesterday"},
-    {"created": None},
-    {"spec": 5},
-    {"spec": "text"},
-    {"id": None},
-], ids=str)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"disks": [{**DISK, "name": "../../../etc/passwd"}]},
+        {"disks": [{**DISK, "name": "/etc/passwd"}]},
+        {"disks": [{**DISK, "name": "root\n"}]},
+        {"disks": [{**DISK, "name": ""}]},
+        {"disks": [DISK, DISK]},
+        {"disks": [{**DISK, "bytes": float("inf")}]},
+        {"disks": [{**DISK, "virtual_size": float("nan")}]},
+        {"disks": [{**DISK, "virtual_size": -1}]},
+        {"disks": [{}]},
+        {"disks": 5},
+        {"disks": []},
+        {"parent": "../" + id_of(0)},
+        {"parent": "..", "kind": "incremental"},
+        {"kind": "incremental", "parent": None},
+        {"kind": "full", "parent": id_of(0)},
+        {"kind": "other"},
+        {"created": float("nan")},
+        {"created": float("inf")},
+        {"created": 1e300},
+        {"created": -1},
+        {"created": "yesterday"},
+        {"created": None},
+        {"spec": 5},
+        {"spec": "text"},
+        {"id": None},
+    ],
+    ids=str,
+)
 def test_a_hostile_manifest_is_refused(repository: Repository, change: dict[str, Any]) -> None:
     """Sealed as it should be, by somebody who can write to the repository; what it says cannot be."""
     folder = repository.folder(WEB) / id_of(1)
@@ -168,8 +191,9 @@ def test_a_hostile_manifest_is_refused(repository: Repository, change: dict[str,
     assert len(repository.points(WEB)[0]) == 1
 
 
-@pytest.mark.parametrize("raw", [b"", b"\n", b"{}", b"0" * 64 + b"\n{}\n", seal({"a": 1})[:-1], b"\xff" * 100,
-                                 seal({}) * 2], ids=repr)
+@pytest.mark.parametrize(
+    "raw", [b"", b"\n", b"{}", b"0" * 64 + b"\n{}\n", seal({"a": 1})[:-1], b"\xff" * 100, seal({}) * 2], ids=repr
+)
 def test_what_is_no_sealed_document_is_refused(raw: bytes) -> None:
     with pytest.raises(Damaged, match="here is damaged"):
         unseal(raw, "here")

@@ -17,19 +17,22 @@ DAY = 86400.0
 NOON = datetime.datetime(2026, 6, 1, 12, tzinfo=datetime.UTC).timestamp()  # a Monday
 
 
-@pytest.mark.parametrize(("days_ago", "keep", "kept"), [
-    pytest.param([3, 2, 1, 0], {"last": 2}, [2, 3], id="the last two"),
-    pytest.param([3, 2, 1, 0], {"daily": 2}, [2, 3], id="one for each of two days"),
-    pytest.param([1, 0.2, 0.1, 0], {"daily": 2}, [0, 3], id="the newest one of a day"),
-    pytest.param([14, 8, 7, 0], {"weekly": 2}, [2, 3], id="one for each of two weeks"),
-    pytest.param([70, 40, 39, 0], {"monthly": 3}, [0, 2, 3], id="one for each of three months"),
-    pytest.param([40, 30, 20, 0], {"daily": 1}, [3], id="gaps count no day"),
-    pytest.param([9, 8, 1, 0], {"last": 3, "weekly": 2}, [1, 2, 3], id="the sum of what each asks for"),
-    pytest.param([3, 2, 1, 0], {}, [0, 1, 2, 3], id="no policy keeps all"),
-    pytest.param([3, 2, 1, 0], None, [0, 1, 2, 3], id="none at all keeps all"),
-    pytest.param([3, 2, 1, 0], {"last": 0, "daily": 0}, [0, 1, 2, 3], id="zeros are no policy"),
-    pytest.param([], {"last": 1}, [], id="nothing there"),
-])
+@pytest.mark.parametrize(
+    ("days_ago", "keep", "kept"),
+    [
+        pytest.param([3, 2, 1, 0], {"last": 2}, [2, 3], id="the last two"),
+        pytest.param([3, 2, 1, 0], {"daily": 2}, [2, 3], id="one for each of two days"),
+        pytest.param([1, 0.2, 0.1, 0], {"daily": 2}, [0, 3], id="the newest one of a day"),
+        pytest.param([14, 8, 7, 0], {"weekly": 2}, [2, 3], id="one for each of two weeks"),
+        pytest.param([70, 40, 39, 0], {"monthly": 3}, [0, 2, 3], id="one for each of three months"),
+        pytest.param([40, 30, 20, 0], {"daily": 1}, [3], id="gaps count no day"),
+        pytest.param([9, 8, 1, 0], {"last": 3, "weekly": 2}, [1, 2, 3], id="the sum of what each asks for"),
+        pytest.param([3, 2, 1, 0], {}, [0, 1, 2, 3], id="no policy keeps all"),
+        pytest.param([3, 2, 1, 0], None, [0, 1, 2, 3], id="none at all keeps all"),
+        pytest.param([3, 2, 1, 0], {"last": 0, "daily": 0}, [0, 1, 2, 3], id="zeros are no policy"),
+        pytest.param([], {"last": 1}, [], id="nothing there"),
+    ],
+)
 def test_kept(days_ago: list[float], keep: dict[str, int] | None, kept: list[int]) -> None:
     points = [point(index, NOON - days * DAY) for index, days in enumerate(days_ago)]
     assert kept_points(points, keep) == {id_of(index) for index in kept}
@@ -57,7 +60,8 @@ def histories(draw: st.DrawFn) -> list[RestorePoint]:
 
 
 KEEP: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
-    {}, optional={name: st.integers(0, 6) for name in ("last", "daily", "weekly", "monthly")})
+    {}, optional={name: st.integers(0, 6) for name in ("last", "daily", "weekly", "monthly")}
+)
 
 
 @given(histories(), KEEP)
@@ -79,9 +83,16 @@ def test_a_larger_count_never_keeps_less(points: list[RestorePoint], keep: dict[
         assert kept_points(points, keep) <= kept_points(points, more)
 
 
-SNAPSHOTS = st.lists(st.builds(
-    Snapshot, id=st.text(min_size=1), created=st.integers(0, 1000), operation=st.sampled_from(["", "one", "two"]),
-    hold=st.booleans()), max_size=12)
+SNAPSHOTS = st.lists(
+    st.builds(
+        Snapshot,
+        id=st.text(min_size=1),
+        created=st.integers(0, 1000),
+        operation=st.sampled_from(["", "one", "two"]),
+        hold=st.booleans(),
+    ),
+    max_size=12,
+)
 BOUND = st.none() | st.integers(0, 8)
 
 

@@ -20,13 +20,17 @@ from muster.operations.repository import _ID
 GOOD = b"fleet: acme\nsites: {lab: {platform: libvirt}}\nvms: {web: {cpus: 1}}\n"
 
 
-@pytest.mark.parametrize(("content", "says"), [
-    (None, "the fleet file cannot be read: No such file or directory"),
-    ("folder", "the fleet file cannot be read: Is a directory"),
-    (b"\xff\xfe", r"the fleet file is not UTF-8 \(byte 0\)"),
-    (b"#" * ((1 << 20) + 1), "larger than 1 MiB"),
-    (b"", "fleet.yml"),
-], ids=["missing", "folder", "not UTF-8", "large", "empty"])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "the fleet file cannot be read: No such file or directory"),
+        ("folder", "the fleet file cannot be read: Is a directory"),
+        (b"\xff\xfe", r"the fleet file is not UTF-8 \(byte 0\)"),
+        (b"#" * ((1 << 20) + 1), "larger than 1 MiB"),
+        (b"", "fleet.yml"),
+    ],
+    ids=["missing", "folder", "not UTF-8", "large", "empty"],
+)
 def test_a_fleet_file_that_cannot_be_read(tmp_path: Path, content: bytes | str | None, says: str) -> None:
     path = tmp_path / "fleet.yml"
     if content == "folder":

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ...model.units import format_size
 from ...model.vm import VM, Mark
 from .. import qcow2
-from ..driver import Progress, Unsupported
+from ..driver import Conflict, Progress, Unsupported
 from . import domain as xml
 from . import mark as marks
 from . import seed as seeds
@@ -82,9 +82,12 @@ def make(
     sources = []
     for disk in desired["disks"] or ():
         if disk.get("name") in contents:
-            qcow2.check_image(contents[disk["name"]], driver.site, name)
+            _check_content(contents[disk["name"]], disk, driver.site, name)
         pool = volumes.pool(driver.pool_of(disk))
-        sources.append(xml.DiskSource(disk["name"], _path(pool, volume_name(name, uuid, disk["name"])), disk))
+        file = volume_name(name, uuid, disk["name"])
+        # Asked before the VM is defined: from then on, all that bears its names is known to be its own.
+        volumes.absent(driver.pool_of(disk), file, name)
+        sources.append(xml.DiskSource(disk["name"], _path(pool, file), disk))
     iso = f"{name}.seed.{uuid[:8]}.iso"
     with_seed = bool(seed) and driver.type != "test"
     text = xml.build(
@@ -98,12 +101,14 @@ def make(
     )
     with told(driver.site, name, "define the VM"):
         domain = driver.connection.defineXML(text)
+    made: list[Any] = []
     try:
         for disk, source in zip(desired["disks"] or (), sources, strict=True):
             content = contents.get(disk["name"])
             size = max(disk["size"], qcow2.virtual_size(content) if content else 0)
             progress(f"{name}: making the disk '{disk['name']}' of {format_size(size)}")
             volume = volumes.create(driver.pool_of(disk), source.path.rpartition("/")[2], size, name)
+            made.append(volume)
             if content:
                 volumes.upload(volume, content, name, progress)
                 if disk["size"] > qcow2.virtual_size(content):
@@ -115,9 +120,27 @@ def make(
             write_mark(domain, replace(written, built=True))
     except BaseException:
         with contextlib.suppress(Exception):  # the first error is the one to tell; a retry cleans up what stays
-            demolish(driver, domain)
+            for volume in made:
+                volumes.delete(volume, name)
+            if with_seed:
+                volumes.delete(volumes.find(None, iso), name)
+            domain.undefine()
         raise
     return driver.reread(domain)
+
+
+def _check_content(content: Path, disk: Mapping[str, Any], site: str, vm: str) -> None:
+    """Refuse an image that cannot be the content of `disk`."""
+    qcow2.check_image(content, site, vm)
+    size = qcow2.virtual_size(content)
+    if size > disk["size"]:
+        raise Conflict(
+            f"{content} has {format_size(size)} and does not fit into the disk '{disk['name']}' of "
+            f"{format_size(disk['size'])}; nothing was made",
+            site=site,
+            vm=vm,
+            todo=f"Give the disk at least {format_size(size)}",
+        )
 
 
 def _path(pool: Any, name: str) -> str:
@@ -132,6 +155,7 @@ def _make_seed(driver: LibvirtDriver, desired: VM, iso: str, instance: str, prog
     with tempfile.NamedTemporaryFile(suffix=".iso") as file:
         file.write(data)
         file.flush()
+        driver.volumes.delete(driver.volumes.find(None, iso), desired.name)  # it holds nothing that is not made anew
         volume = driver.volumes.create(None, iso, len(data), desired.name, format_="raw")
         driver.volumes.upload(volume, Path(file.name), desired.name, progress)
 

@@ -70,14 +70,7 @@ class Volumes:
                 return owner.createXML(ET.tostring(root, encoding="unicode"))
             except libvirt.libvirtError as error:
                 if code_is(error, "VIR_ERR_STORAGE_VOL_EXIST"):
-                    raise Conflict(
-                        f"the volume '{name}' exists already in the pool '{owner.name()}' though no VM uses it; "
-                        "it may hold data, so nothing was changed",
-                        site=self.site,
-                        vm=vm,
-                        todo=f"Look at it, then remove it (virsh vol-delete --pool {owner.name()} {name}) or give the "
-                        "VM another name",
-                    ) from error
+                    raise self._in_the_way(owner.name(), name, vm) from error
                 if available < 64 << 20:
                     raise Failed(
                         f"the pool '{owner.name()}' has only {format_size(available)} left",
@@ -86,6 +79,20 @@ class Volumes:
                         todo="Free space, then run again",
                     ) from error
                 raise
+
+    def absent(self, pool: str | None, name: str, vm: str) -> None:
+        """Raise Conflict where there is a volume of this name."""
+        if self.find(pool, name) is not None:
+            raise self._in_the_way(pool or self.default_pool, name, vm)
+
+    def _in_the_way(self, pool: str, name: str, vm: str) -> Conflict:
+        return Conflict(
+            f"the volume '{name}' exists already in the pool '{pool}' though no VM uses it; "
+            "it may hold data, so nothing was changed",
+            site=self.site,
+            vm=vm,
+            todo=f"Look at it, then remove it (virsh vol-delete --pool {pool} {name}) or give the VM another name",
+        )
 
     def find(self, pool: str | None, name: str) -> Any | None:
         """The volume, or None where it is proven not to be there."""

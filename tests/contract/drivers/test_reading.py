@@ -1,0 +1,116 @@
+"""Reading a site: all of it at once; what is not proven is not told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from muster.drivers.driver import Ambiguous, NotFound, Unreachable
+from muster.drivers.libvirt import listing
+from muster.drivers.registry import open_site
+from muster.model.fleet import Site
+from sites import World
+
+
+def test_every_vm_is_listed_ours_and_others(world: World) -> None:
+    made = [world.made(name) for name in "abc"]
+    foreign = world.foreign()
+    found = {vm.uuid: vm for vm in world.driver.list()}
+    assert {vm.uuid for vm in (*made, foreign)} <= found.keys()
+    assert found[foreign.uuid].mark is None
+    for vm in made:
+        assert found[vm.uuid] == vm
+        assert vm.mark == world.mark(vm)
+
+
+def test_a_listing_costs_one_listing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "abc":
+        world.made(name)
+    driver: Any = world.driver
+    calls: list[str] = []
+
+    class Counting:
+        def __getattr__(self, name: str) -> Any:
+            calls.append(name)
+            return getattr(connection, name)
+
+    connection = driver.connection
+    monkeypatch.setattr(driver, "connection", Counting())
+    driver.list()
+    assert calls.count("listAllDomains") == 1
+    assert len(calls) <= 2  # and one for all statistics: none of them for each VM
+
+
+def test_a_vm_that_goes_while_it_is_listed_is_left_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, gone = world.made("a"), world.made("b")
+    one = listing.one
+
+    def racing(domain: Any, *more: Any) -> Any:
+        if domain.UUIDString() == gone.uuid:
+            world.driver.delete(gone)
+        return one(domain, *more)
+
+    monkeypatch.setattr(listing, "one", racing)
+    found = {vm.uuid for vm in world.driver.list()}
+    assert kept.uuid in found
+    assert gone.uuid not in found
+
+
+def test_get_by_name_and_by_uuid(world: World) -> None:
+    vm = world.made()
+    assert world.driver.get(vm.name) == vm
+    assert world.driver.get(str(vm.uuid)) == vm
+
+
+@pytest.mark.parametrize("name", ["no-such-vm", "00000000-0000-0000-0000-000000000000", "", "*", "../x"])
+def test_what_is_not_there(world: World, name: str) -> None:
+    with pytest.raises(NotFound, match="there is no such VM") as caught:
+        world.driver.get(name)
+    assert caught.value.todo
+
+
+def test_a_part_of_a_name_is_no_name(world: World) -> None:
+    vm = world.made("contest")
+    with pytest.raises(NotFound):
+        world.driver.get(vm.name.removesuffix("contest") + "test")
+
+
+def test_two_matches_are_both_named(world: World) -> None:
+    """A VM may bear another one's UUID as its name."""
+    vm = world.made()
+    twin = world.foreign(name=str(vm.uuid))
+    try:
+        with pytest.raises(Ambiguous) as caught:
+            world.driver.get(str(vm.uuid))
+        assert str(vm.uuid) in str(caught.value)
+        assert str(twin.uuid) in str(caught.value)
+    finally:
+        world.domain(twin).undefine()
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "qemu+unix:///system?socket=/nonexistent/libvirt-sock",
+        "qemu+tcp://127.0.0.1:1/system",
+        "qemu+ssh://127.0.0.1:1/system",
+        "nonsense://",
+        "qemu:///nonsense",
+    ],
+)
+def test_a_site_that_does_not_answer(uri: str) -> None:
+    with pytest.raises(Unreachable, match=r"Site 'lab': unable to connect to .*nons|unable to connect to") as caught:
+        open_site(Site("lab", "libvirt", {"uri": uri}))
+    assert uri in str(caught.value)
+    assert caught.value.todo
+    assert "\n" not in str(caught.value)
+
+
+def test_a_connection_that_is_gone_is_no_empty_site(world: World) -> None:
+    world.made()
+    driver = open_site(world.access)
+    driver.close()
+    driver.close()
+    with pytest.raises(Exception) as caught:
+        driver.list()
+    assert caught.type.__module__.endswith("drivers.driver")
