@@ -14,7 +14,12 @@ from muster.model.fleet import Fleet, load_fleet
 from muster.operations import converge
 from muster.operations.session import connected
 
-HEAD = "fleet: bench\nsites:\n  lab: {platform: libvirt, uri: '%s'}\ndefaults: {site: lab, memory: 32 MiB, cpus: 1}\nvms:\n"
+HEAD = """fleet: bench
+sites:
+  lab: {platform: libvirt, uri: '%s'}
+defaults: {site: lab, memory: 32 MiB, cpus: 1}
+vms:
+"""
 ENTRY = "  bench-%d: {tags: {owner: bench, number: 'n%d'}, protection: {rpo: 24h, keep: {daily: 7}}}\n"
 
 

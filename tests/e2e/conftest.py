@@ -1,4 +1,4 @@
-"""One fleet of two real guests for all end-to-end tests: made by the main job, kept for the others, removed at the end."""
+"""One fleet of two real guests for all end-to-end tests: made by the main job, removed at the end."""
 
 from __future__ import annotations
 

@@ -140,6 +140,9 @@ class Executed:
     output: str
 
 
+Snapshots = list[Snapshot]  # inside the class, `list` is the method
+
+
 class Driver(ABC):
     """One connection to one site. Instances may be used from several threads."""
 
@@ -190,8 +193,8 @@ class Driver(ABC):
         """Make the VM, powered off. A half-made one of an earlier try is carried on with, never doubled."""
 
     @abstractmethod
-    def apply(self, desired: VM, actual: VM, changes: Sequence[Change], progress: Progress = silent) -> VM:
-        """Do exactly `changes`; those by power cycle shut the guest down and start it again."""
+    def apply(self, desired: VM, actual: VM, todo: Sequence[Change], progress: Progress = silent) -> VM:
+        """Do exactly the changes of `todo`; those by power cycle shut the guest down and start it again."""
 
     @abstractmethod
     def delete(self, vm: VM, progress: Progress = silent) -> None:
@@ -246,6 +249,11 @@ class Driver(ABC):
         """Make the VM from `disks` (name → qcow2 file that stands alone), powered off. `isolated`: as a twin with a
         new identity whose NICs reach nothing; only `endpoint` reaches it."""
         raise self.lacks(Capability.RESTORE, desired)
+
+    def needs(self, capability: Capability, vm: VM) -> None:
+        """Raise Unsupported where this platform does not declare `capability`."""
+        if capability not in self.capabilities:
+            raise self.lacks(capability, vm)
 
     def lacks(self, capability: Capability, vm: VM) -> Unsupported:
         """The error of a platform that cannot do `capability`."""

@@ -36,6 +36,13 @@ class VMPlan:
         return found
 
     @property
+    def there(self) -> VM:
+        """The VM as it is there; only a plan that makes it has none."""
+        if self.actual is None:
+            raise AssertionError(f"VM '{self.vm.name}' is not there yet")
+        return self.actual
+
+    @property
     def how(self) -> str:
         """The hardest way in which one of the changes is done."""
         return worst(self.changes)

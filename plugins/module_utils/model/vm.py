@@ -37,6 +37,13 @@ class VM:
         return self.spec.get(key)
 
     @property
+    def owner(self) -> Mark:
+        """The mark of a VM that bears one, as every VM of a fleet does. Raises AssertionError for any other."""
+        if self.mark is None:
+            raise AssertionError(f"VM '{self.name}' bears no mark")
+        return self.mark
+
+    @property
     def power(self) -> str:
         """``on``, ``off``, ``paused`` or ``crashed``; ``unknown`` where no driver has told."""
         return str(self.state.get("power", "unknown"))

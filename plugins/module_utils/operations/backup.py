@@ -106,14 +106,13 @@ def _one(vm: VM, actual: VM, driver: Driver, repository: Repository, kind: str, 
             raise Conflict("it has no disks, so there is nothing to back up", site=vm.site, vm=vm.name,
                            todo="Leave it out of the backup with vms")
         progress(f"{vm.name}: sealing {sum(disk.bytes for disk in made.disks) >> 20} MiB as {id_}")
-        assert vm.mark is not None
         point = repository.finish(
             vm,
             RestorePoint(
                 id_,
-                vm.mark.fleet,
+                vm.owner.fleet,
                 vm.site,
-                vm.mark.vm,
+                vm.owner.vm,
                 str(actual.uuid),
                 made.kind,
                 made.created,
@@ -243,7 +242,7 @@ def restore(fleet: Fleet, driver: Driver, vm: VM, id_: str | None = None, progre
         if other.name == vm.name or (
             other.mark
             and vm.mark
-            and (other.mark.fleet, other.mark.vm) == (vm.mark.fleet, vm.mark.vm)
+            and (other.mark.fleet, other.mark.vm) == (vm.owner.fleet, vm.owner.vm)
             and other.state.get("built", True)
         ):
             raise Conflict(
@@ -260,8 +259,7 @@ def restore(fleet: Fleet, driver: Driver, vm: VM, id_: str | None = None, progre
                 + f" in {repository.root}; nothing was changed"
             )
         with whole_disks(repository, vm, point, progress) as disks:
-            assert vm.mark is not None
-            mark = Mark(vm.mark.fleet, vm.mark.vm, new_operation("restore"))
+            mark = Mark(vm.owner.fleet, vm.owner.vm, new_operation("restore"))
             now = driver.restore(as_restored(vm, point), mark, disks, progress=progress)
     except Damaged as error:
         raise ModelError(f"{error}. Nothing was restored; name an older restore point.") from error

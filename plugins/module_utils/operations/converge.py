@@ -181,11 +181,9 @@ def _carry_out(
     predicted = _predicted(part)
     desired, actual = part.desired, part.actual
     if desired is None:
-        assert actual is not None
-        driver.delete(actual, progress)
+        driver.delete(part.there, progress)
         return predicted
-    assert desired.mark is not None
-    mark = Mark(desired.mark.fleet, desired.mark.vm, operation)
+    mark = Mark(desired.owner.fleet, desired.owner.vm, operation)
     if actual is None or part.how == "replace":
         image = images.resolve(fleet.sites[desired.site], desired, progress)
         if desired["image"] and Capability.IMAGE not in driver.capabilities:
@@ -232,14 +230,11 @@ def _carry_out(
 
 def _unfinished(part: VMPlan) -> bool:
     """Whether an interrupted run made this VM and never saw it ready."""
-    assert part.desired is not None
-    assert part.actual is not None
-    return part.desired["power"] != "off" and part.actual.state.get("ready") is False
+    return part.vm["power"] != "off" and part.there.state.get("ready") is False
 
 
 def _unchanged(part: VMPlan) -> Outcome:
-    actual = part.actual
-    assert actual is not None
+    actual = part.there
     return Outcome(
         actual.name,
         actual.site,

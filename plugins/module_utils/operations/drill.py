@@ -93,8 +93,7 @@ class _Drill:
             for capability in (Capability.RESTORE, Capability.ISOLATE):
                 if capability not in self.driver.capabilities:
                     raise self.driver.lacks(capability, self.vm)
-            self._find(id_)
-            self._boot_and_ask()
+            self._boot_and_ask(self._find(id_))
         except _Stop:
             pass
         except Damaged as error:
@@ -129,40 +128,39 @@ class _Drill:
             )
         return outcome
 
-    def _find(self, id_: str | None) -> None:
+    def _find(self, id_: str | None) -> RestorePoint:
         self.point = find_point(self.repository, self.vm, id_)
         if self.point is None:
             named = f"the restore point {id_} does not exist" if id_ else "there is no restore point"
             self._note("restore point", "failed" if id_ else "not_tested", f"{named} in {self.repository.root}")
             raise _Stop
+        return self.point
 
-    def _boot_and_ask(self) -> None:
-        assert self.point is not None
+    def _boot_and_ask(self, point: RestorePoint) -> None:
         operation = new_operation("drill")
-        twin = as_restored(self.vm, self.point, f"{self.vm.name}-{operation[-12:]}"[-63:])
+        twin = as_restored(self.vm, point, f"{self.vm.name}-{operation[-12:]}"[-63:])
         mark = Mark(self.fleet.name + REALM, self.vm.name, operation)
-        with whole_disks(self.repository, self.vm, self.point, self.progress) as disks:
-            self._note("restore point intact", "passed", f"every byte of {self.point.id} matches its manifest")
+        with whole_disks(self.repository, self.vm, point, self.progress) as disks:
+            self._note("restore point intact", "passed", f"every byte of {point.id} matches its manifest")
             made = self.driver.restore(twin, mark, disks, isolated=True, progress=self.progress)
         try:
             now = self.driver.power(made, "on", self.progress)
             self._note("isolated", "passed", "the twin has no NIC but one that reaches nothing")
             now = self.driver.wait_ready(now, self.progress)
             self._note("boots", "passed", f"ready {time.monotonic() - self.started:.0f} s after the request")
-            self._identify(now)
+            self._identify(now, point)
             self._services(now)
             self.rto = time.monotonic() - self.started
         finally:
             self.progress(f"{self.vm.name}: taking the twin down")
             self.driver.delete(made, self.progress)
 
-    def _identify(self, twin: VM) -> None:
+    def _identify(self, twin: VM, point: RestorePoint) -> None:
         """The twin must bear the stamp that this very restore point left."""
-        assert self.point is not None
-        if not self.point.stamped:
+        if not point.stamped:
             return
         found = self.driver.execute(twin, ["cat", STAMP], timeout=30).output.strip()
-        if found == self.point.id:
+        if found == point.id:
             self._note("is this restore point", "passed", "the guest bears its id")
         else:
             self._note("is this restore point", "failed", f"the guest bears '{health.clean(found, 60)}' instead")

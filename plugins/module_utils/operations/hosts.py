@@ -23,7 +23,7 @@ def variables(fleet: Fleet, vm: VM) -> dict[str, Any]:
     address = str(vm.state.get("address") or "")
     if vm.power != "on" or not address or vm.mark is None:
         return {}
-    host, _, port = address.rpartition(":") if address.count(":") == 1 else (address, "", "22")
+    host, _sep, port = address.rpartition(":") if address.count(":") == 1 else (address, "", "22")
     if not _is_address(host, port):  # a platform's reply, or what a guest told it: never an option of ssh
         return {}
     ssh = fleet.sites[vm.site]["ssh"] or {}

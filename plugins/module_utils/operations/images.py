@@ -7,10 +7,11 @@ import hashlib
 import http.client
 import os
 import tempfile
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from ansible.module_utils.urls import open_url
 
 from ..drivers.driver import Conflict, Image, Progress
 from ..model.fleet import Site
@@ -104,7 +105,7 @@ def _fetch_into(folder: Path, target: Path, entry: Mapping[str, Any], site: Site
     found, size = hashlib.sha256(), 0
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".fetch-") as file:
         try:
-            with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - the fleet file allows http and https only
+            with open_url(url, timeout=60, http_agent="muster") as answer:  # the fleet file allows http and https only
                 while chunk := answer.read(_CHUNK):
                     size += len(chunk)
                     if size > _LIMIT:

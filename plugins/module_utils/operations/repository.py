@@ -85,8 +85,7 @@ class Repository:
 
     def folder(self, vm: VM) -> Path:
         """The folder of one VM."""
-        assert vm.mark is not None
-        names = (vm.mark.fleet, vm.site, vm.mark.vm)
+        names = (vm.owner.fleet, vm.site, vm.owner.vm)
         for name in names:
             if not _NAME.fullmatch(name):
                 raise Damaged(f"'{name!s:.60}' is no name for a folder of the repository")
@@ -159,8 +158,7 @@ class Repository:
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise Damaged(f"{where} has a manifest that is not one of Muster's") from error
-        assert vm.mark is not None
-        if (point.id, point.fleet, point.site, point.vm) != (folder.name, vm.mark.fleet, vm.site, vm.mark.vm):
+        if (point.id, point.fleet, point.site, point.vm) != (folder.name, vm.owner.fleet, vm.site, vm.owner.vm):
             raise Damaged(f"{where} says that it is '{point.id}' of '{point.vm}': it was moved or replaced")
         if not all(_NAME.fullmatch(part.name) for part in point.disks) or (
             point.parent is not None and not _ID.fullmatch(point.parent)
@@ -260,7 +258,7 @@ def seal(data: Mapping[str, Any]) -> bytes:
 
 def unseal(raw: bytes, where: str) -> dict[str, Any]:
     """The data of `seal`. Raises Damaged."""
-    head, _, rest = raw.partition(b"\n")
+    head, _sep, rest = raw.partition(b"\n")
     body = rest.removesuffix(b"\n")
     if len(raw) > _LIMIT or not rest.endswith(b"\n") or hashlib.sha256(body).hexdigest().encode("ascii") != head:
         raise Damaged(f"{where} is damaged: its manifest does not match its own hash")

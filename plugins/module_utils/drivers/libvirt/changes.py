@@ -37,7 +37,7 @@ def refine(change: Change, actual: VM) -> str:
 def live(domain: Any, site: str, actual: VM, change: Change) -> None:
     """Do `change` on a running domain, and in its configuration."""
     both = libvirt.VIR_DOMAIN_AFFECT_LIVE | libvirt.VIR_DOMAIN_AFFECT_CONFIG
-    kind, _, rest = change.field.partition(".")
+    kind, _sep, rest = change.field.partition(".")
     with told(site, actual.name, f"change {change.field} of the running VM"):
         if change.field == "cpus":
             domain.setVcpusFlags(change.after, both)
@@ -65,7 +65,7 @@ def _pin(domain: Any, cpuset: str | None, flags: int) -> None:
         else {
             cpu
             for part in cpuset.split(",")
-            for first, _, last in [part.partition("-")]
+            for first, _sep, last in [part.partition("-")]
             for cpu in range(int(first), int(last or first) + 1)
         }
     )
@@ -75,7 +75,7 @@ def _pin(domain: Any, cpuset: str | None, flags: int) -> None:
 
 
 def _live_disk(domain: Any, rest: str, change: Change, both: int) -> None:
-    name, _, field = rest.partition(".")
+    name, _sep, field = rest.partition(".")
     node = device(xml.parse(domain.XMLDesc(0)), "disk", name)
     target = node.find("target").get("dev")  # type: ignore[union-attr]
     if field == "size":
@@ -86,7 +86,7 @@ def _live_disk(domain: Any, rest: str, change: Change, both: int) -> None:
 
 
 def _live_nic(domain: Any, rest: str, change: Change, both: int) -> None:
-    name, _, field = rest.partition(".")
+    name, _sep, field = rest.partition(".")
     if not field and change.before is None:
         node = xml.nic_element(change.after, domain.UUIDString())
         domain.attachDeviceFlags(ET.tostring(node, encoding="unicode"), both)
@@ -109,6 +109,14 @@ def device(root: ET.Element, tag: str, name: str) -> ET.Element:
         if xml.name_of(node, fallback) == name:
             return node
     raise KeyError(name)
+
+
+def part(root: ET.Element, tag: str) -> ET.Element:
+    """A part that every domain has. Raises ValueError where libvirt's XML has none."""
+    found = root.find(tag)
+    if found is None:
+        raise ValueError(f"libvirt's description has no <{tag}>")
+    return found
 
 
 def edit_nic(node: ET.Element, field: str, value: Any) -> None:
@@ -141,11 +149,11 @@ def edit_nic(node: ET.Element, field: str, value: Any) -> None:
 
 def edit(root: ET.Element, change: Change, desired: VM, uuid: str) -> None:
     """Set one field in the XML of a configuration. Disks that are new or grow are the driver's: they need volumes."""
-    kind, _, rest = change.field.partition(".")
+    kind, _sep, rest = change.field.partition(".")
     if kind in _EDITORS:
         _EDITORS[kind](root, change.after, desired)
     elif kind == "disks":
-        name, _, field = rest.partition(".")
+        name, _sep, field = rest.partition(".")
         if field in ("iops_limit", "bandwidth_limit"):
             node = device(root, "disk", name)
             tune = node.find("iotune")
@@ -155,9 +163,8 @@ def edit(root: ET.Element, change: Change, desired: VM, uuid: str) -> None:
             limit = ET.SubElement(tune, tag) if limit is None else limit
             limit.text = str(change.after or 0)
     elif kind == "nics":
-        name, _, field = rest.partition(".")
-        devices = root.find("devices")
-        assert devices is not None
+        name, _sep, field = rest.partition(".")
+        devices = part(root, "devices")
         if field:
             edit_nic(device(root, "interface", name), field, change.after)
         elif change.before is None:
@@ -169,8 +176,7 @@ def edit(root: ET.Element, change: Change, desired: VM, uuid: str) -> None:
 
 
 def _edit_cpus(root: ET.Element, value: int, desired: VM) -> None:
-    vcpu = root.find("vcpu")
-    assert vcpu is not None
+    vcpu = part(root, "vcpu")
     most = max(xml.most_cpus({**desired.spec, "cpus": value}), value)
     vcpu.text = str(most)
     vcpu.set("current", str(value))
@@ -182,8 +188,7 @@ def _edit_cpus(root: ET.Element, value: int, desired: VM) -> None:
 def _edit_memory(root: ET.Element, value: int, _desired: VM) -> None:
     """The configuration starts anew: all in the first cell, what was plugged in is taken out."""
     size = str(value >> 10)
-    devices = root.find("devices")
-    assert devices is not None
+    devices = part(root, "devices")
     for dimm in devices.findall("memory"):
         devices.remove(dimm)
     for tag, text in (("memory", size), ("currentMemory", size), ("maxMemory", str(int(size) * 4))):
@@ -218,8 +223,7 @@ def _edit_topology(root: ET.Element, value: dict[str, int], desired: VM) -> None
 
 
 def _edit_pinning(root: ET.Element, value: str | None, _desired: VM) -> None:
-    vcpu = root.find("vcpu")
-    assert vcpu is not None
+    vcpu = part(root, "vcpu")
     if value:
         vcpu.set("cpuset", value)
     else:

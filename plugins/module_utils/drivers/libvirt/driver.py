@@ -101,6 +101,8 @@ class LibvirtDriver(Driver):
     # Making and changing
 
     def create(self, desired: VM, mark: Mark, image: Image | None, progress: Progress = silent) -> VM:
+        if image is not None:
+            self.needs(Capability.IMAGE, desired)
         uuid = identity(mark, self.site)
         first = (desired["disks"] or [{"name": None}])[0]["name"]
         contents = {first: image.path} if image else {}
@@ -109,6 +111,7 @@ class LibvirtDriver(Driver):
     def restore(
         self, desired: VM, mark: Mark, disks: Mapping[str, Path], isolated: bool = False, progress: Progress = silent
     ) -> VM:
+        self.needs(Capability.ISOLATE if isolated else Capability.RESTORE, desired)
         isolation = None
         uuid = identity(mark, self.site)
         if isolated:
@@ -162,15 +165,15 @@ class LibvirtDriver(Driver):
             build.demolish(self, twin)
         return build.make(self, desired, uuid, mark, contents, seed=seed, isolation=isolation, progress=progress)
 
-    def apply(self, desired: VM, actual: VM, changes_: Sequence[Change], progress: Progress = silent) -> VM:
+    def apply(self, desired: VM, actual: VM, todo: Sequence[Change], progress: Progress = silent) -> VM:
         domain = self.owned(actual, "change the VM")
-        cycle = [change for change in changes_ if change.how == "power_cycle" and change.field != "power"]
+        cycle = [change for change in todo if change.how == "power_cycle" and change.field != "power"]
         running = actual.power == "on"
         restart = running and bool(cycle)
         if restart:
             progress(f"{actual.name}: shutting down to change " + ", ".join(change.field for change in cycle))
             self.power(actual, "off", progress)
-        for change in changes_:
+        for change in todo:
             if change.how != "mark" and change.field != "power":
                 self._change(domain, desired, actual, change, live=running and not restart)
         self._remark(domain, desired)
@@ -183,8 +186,8 @@ class LibvirtDriver(Driver):
         return self.reread(domain)
 
     def _change(self, domain: Any, desired: VM, actual: VM, change: Change, live: bool) -> None:
-        kind, _, rest = change.field.partition(".")
-        name, _, field = rest.partition(".")
+        kind, _sep, rest = change.field.partition(".")
+        name, _sep, field = rest.partition(".")
         if kind == "disks" and not field:
             build.add_disk(self, domain, desired, change.after, live)
         elif kind == "nics" and field.startswith("forwards"):
@@ -203,7 +206,10 @@ class LibvirtDriver(Driver):
         """Bring the fields that live in the mark up to date."""
         with told(self.site, desired.name, "write the ownership mark"):
             written = marks.read(xml.parse(domain.XMLDesc(0)))
-            assert written is not None
+            if written is None:
+                raise Conflict(
+                    "its ownership mark is gone", site=self.site, vm=desired.name, todo="Find out who took it"
+                )
             fields = {**written.fields, **build.mark_fields(desired)}
             if fields != written.fields:
                 build.write_mark(domain, replace(written, fields=fields))
@@ -296,6 +302,7 @@ class LibvirtDriver(Driver):
             time.sleep(0.3)
 
     def wait_ready(self, vm: VM, progress: Progress = silent, stall: float = 120, timeout: float = 900) -> VM:
+        self.needs(Capability.CONSOLE, vm)
         domain = self.domain(vm)
         agent = guest.Agent(domain, self.site)
 
@@ -319,7 +326,7 @@ class LibvirtDriver(Driver):
         found = self.reread(self.domain(vm))
         text = found.state.get("endpoints", {}).get(port)
         if text:
-            host, _, mapped = text.rpartition(":")
+            host, _sep, mapped = text.rpartition(":")
             return host, int(mapped)
         address = found.state.get("address")
         if address and not found.state.get("endpoints"):
@@ -332,6 +339,7 @@ class LibvirtDriver(Driver):
         )
 
     def execute(self, vm: VM, argv: Sequence[str], timeout: float = 60) -> Executed:
+        self.needs(Capability.GUEST_EXEC, vm)
         return guest.Agent(self.domain(vm), self.site).execute(argv, timeout)
 
     # Points in time
@@ -353,11 +361,13 @@ class LibvirtDriver(Driver):
         return self.reread(domain)
 
     def clone(self, vm: VM, desired: VM, mark: Mark, progress: Progress = silent) -> VM:
+        self.needs(Capability.CLONE, vm)
         return backup.clone(self, vm, desired, mark, progress)
 
     def backup(
         self, vm: VM, directory: Path, restore_point: str, parent: str | None, progress: Progress = silent
     ) -> Backup:
+        self.needs(Capability.BACKUP, vm)
         return backup.take(self, self.owned(vm, "take a backup"), directory, restore_point, parent, progress)
 
 

@@ -157,7 +157,8 @@ def wait_for_boot(
         while not ready():
             now = time.monotonic()
             with told(site, name, "follow the boot"):
-                state, _, _, _, used = domain.info()
+                info = domain.info()
+                state, used = info[0], info[4]
             if state in (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_CRASHED):
                 raise Failed(
                     "the guest switched itself off while it booted" + _last(console),

@@ -90,7 +90,7 @@ def _network(
         for node in root.iter(f"{{{xml.QEMU_NS}}}arg"):
             for part in node.get("value", "").split(","):
                 if part.startswith("hostfwd=tcp:127.0.0.1:"):
-                    host, _, port = part.removeprefix("hostfwd=tcp:127.0.0.1:").partition("-:")
+                    host, _sep, port = part.removeprefix("hostfwd=tcp:127.0.0.1:").partition("-:")
                     state["endpoints"][int(port)] = f"127.0.0.1:{host}"
         return
     user = [nic for nic in spec["nics"] if nic["network"] == xml.USER_NETWORK]
