@@ -79,6 +79,17 @@ def test_refused_before_anything_changes(settings, words, host, tree):
     assert {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()} == before
 
 
+def test_no_file_system_is_mounted_over_what_runs(host):
+    planned = plan({"mounts": {"/tmp": ["nodev", "noexec"], "/dev/shm": ["noexec"]}}, host, "muster")
+    for part in planned.parts:
+        for step in part.steps:
+            step.run(host)
+    assert host.ran == [("mount", "--bind", "--", "/tmp", "/tmp"),
+                        ("mount", "-o", "remount,bind,nodev,noexec", "--", "/tmp"),
+                        ("mount", "-o", "remount,bind,nosuid,nodev,noexec", "--", "/dev/shm")]
+    assert planned.parts[0].reboot
+
+
 def test_packages_come_first_and_the_gate_last():
     assert KINDS.index("packages_present") < KINDS.index("auditd")
     assert KINDS[-2:] == ("sudo", "sshd")

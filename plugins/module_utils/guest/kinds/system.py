@@ -43,28 +43,40 @@ def plan_coredump(wanted: Any, host: Host, context: Context) -> Part:
 
 KINDS = {"/tmp": "tmpfs", "/dev/shm": "tmpfs"}  # a file system that can be made where none is mounted
 
+FLAGS = frozenset({"ro", "nodev", "nosuid", "noexec", "noatime", "nodiratime", "relatime"})  # of one mount, not the whole
+
 
 @dataclass(frozen=True)
 class Mount(Step):
-    """Mount a path anew with options, or mount it where it is not mounted; what fstab says is used."""
+    """Give a path its options now; what fstab says comes with the next boot.
+
+    A path that is not mounted is bound to itself. A new file system over it would hide what running programs keep
+    there: sockets, locks, and the very archive that this module runs from.
+    """
 
     path: str
     options: tuple[str, ...]
 
     def run(self, host: Host) -> None:
-        if mount_facts(host, [self.path])[self.path]["mounted"]:
-            host.must(["mount", "-o", "remount," + ",".join(self.options), "--", self.path])
-        else:
-            host.must(["mount", "--", self.path])
+        state = mount_facts(host, [self.path])[self.path]
+        if not state["mounted"]:
+            host.must(["mount", "--bind", "--", self.path, self.path])
+        # A remount sets all flags of the mount anew, so those that it has are named again.
+        kept = [option for option in state.get("options", []) if option in FLAGS and option not in self.options]
+        options = [*kept, *self.options]
+        how = "remount,bind," if set(options) <= FLAGS else "remount,"
+        host.must(["mount", "-o", how + ",".join(options), "--", self.path])
 
 
 def plan_mounts(wanted: Any, host: Host, context: Context) -> Part:
-    """`{path: [option…]}`: in fstab and now. /tmp and /dev/shm are made as tmpfs; others must be mounted already."""
+    """`{path: [option…]}`: in fstab and now. /tmp and /dev/shm become a tmpfs at the next boot; others must be mounted.
+    """
     if not isinstance(wanted, dict):
         raise GuestError("mounts must be a dict. Nothing was changed.")
     fstab = (host.read("/etc/fstab") or "").splitlines()
     changes: list[Change] = []
     steps: list[Step] = []
+    reboot = False
     state = mount_facts(host, wanted)
     for path, value in wanted.items():
         name("mounts", path, PATH)
@@ -96,6 +108,8 @@ def plan_mounts(wanted: Any, host: Host, context: Context) -> Part:
         changes.append(Change("mounts", path, before, ",".join(asked)))
         if not set(asked) <= running:
             steps.append(Mount(path, tuple(asked)))
+        reboot = reboot or not state[path]["mounted"]
     if changes:
         steps.insert(0, WriteFile("/etc/fstab", "\n".join(fstab) + "\n"))
-    return Part("mounts", tuple(changes), tuple(steps), reload=(("systemctl", "daemon-reload"),) if changes else ())
+    return Part("mounts", tuple(changes), tuple(steps), reload=(("systemctl", "daemon-reload"),) if changes else (),
+                reboot=reboot)
