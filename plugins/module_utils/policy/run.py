@@ -19,8 +19,8 @@ def run_report(
     """The parts of ``docs/report.schema.json`` beside the compliance.
 
     `seen` is what ``vm_info`` returned; `guests` are the variables of the guests' hosts and `local` those of the
-    controller, where the roles leave ``muster_hardening``, ``muster_patching``, ``muster_backups``,
-    ``muster_snapshots`` and ``muster_drills``; `now` is epoch seconds.
+    controller; the roles leave there ``muster_hardening`` and ``patch_result``, and ``backup_result``,
+    ``snapshot_result`` and ``recovery_drill_result``. `now` is epoch seconds.
     """
     found = list(guests)
     facts = {str(guest.get("inventory_hostname", "")): guest.get("muster_guest") or {} for guest in found}
@@ -31,20 +31,25 @@ def run_report(
         "seconds": round(now - started, 1),
         "vms": [_vm(vm, facts.get(str(vm["name"]), {})) for vm in seen["vms"]],
         "hardening": [_part(guest["muster_hardening"], _HARDENING) for guest in found if "muster_hardening" in guest],
-        "patching": [_part(guest["muster_patching"], _PATCHING) for guest in found if "muster_patching" in guest],
+        "patching": [_part(guest["patch_result"], _PATCHING) for guest in found if "patch_result" in guest],
         "backups": [
             {**_part(row, _BACKUPS), "created": format_time(row["created"])}
-            for row in local.get("muster_backups") or ()
+            for row in _rows(local, "backup_result")
             if row.get("restore_point")
         ],
         "snapshots": [
             {"vm": row["vm"], "id": row["id"], "created": format_time(row["created"])}
-            for row in local.get("muster_snapshots") or ()
+            for row in _rows(local, "snapshot_result")
             if row.get("id")
         ],
-        "drills": [_part(row, _DRILLS) for row in local.get("muster_drills") or ()],
+        "drills": [_part(row, _DRILLS) for row in _rows(local, "recovery_drill_result")],
     }
     return {key: value for key, value in report.items() if value or key in ("fleet", "vms", "seconds")}
+
+
+def _rows(local: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """The VMs of a module's result that a role registered."""
+    return list((local.get(name) or {}).get("vms") or ())
 
 
 def _part(row: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
