@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+import time
 import uuid
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
@@ -101,6 +102,8 @@ class World:
         assert isinstance(self.driver, LibvirtDriver)
         found: dict[str, Any] = {"volumes": self.volumes()}
         for domain in self.driver.connection.listAllDomains():
+            if not domain.name().startswith(self.names):  # others live here too, and change
+                continue
             flags = libvirt.VIR_DOMAIN_XML_INACTIVE
             found[domain.UUIDString()] = (domain.XMLDesc(flags), domain.isActive(), domain.snapshotListNames())
         return found
@@ -135,3 +138,31 @@ def boot_image(folder: Path) -> Image:
     argv = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(raw), str(path)]
     subprocess.run(argv, check=True, capture_output=True)
     return Image("boot", path, sha256(path))
+
+
+def monitor(world: World, vm: VM, command: str) -> str:
+    """One command to the monitor of a VM's QEMU."""
+    return world.virsh("qemu-monitor-command", str(vm.uuid), "--hmp", command)
+
+
+def booted(world: World, vm: VM) -> None:
+    """Wait until the tiny guest is loaded: from then on it hears the power button."""
+    end = time.monotonic() + 60
+    while "0x02ba" not in monitor(world, vm, "xp /1xh 0x7c00"):
+        assert time.monotonic() < end, "the tiny guest never booted"
+
+
+def write(world: World, vm: VM, disk: str, pattern: int, at: str, length: str) -> None:
+    """Let a running VM's disk be written to, as its guest would."""
+    answer = monitor(
+        world, vm, f'qemu-io -d /machine/peripheral/ua-{disk}/virtio-backend "write -P {pattern} {at} {length}"'
+    )
+    assert "wrote" in answer, answer
+
+
+def content(world: World, vm: VM, disk: str, folder: Path) -> bytes:
+    """The bytes of a stopped VM's disk."""
+    target = folder / f"{uuid.uuid4().hex}.raw"
+    path = str(vm.state["disks"][disk]["path"])
+    subprocess.run(["qemu-img", "convert", "-U", "-f", "qcow2", "-O", "raw", path, str(target)], check=True)
+    return target.read_bytes()

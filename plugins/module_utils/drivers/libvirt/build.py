@@ -28,7 +28,7 @@ from .connection import libvirt, told
 if TYPE_CHECKING:
     from .driver import LibvirtDriver
 
-_MARKED = ("image", "profile", "tags", "protection", "schedule", "health", "host")
+_MARKED = ("image", "profile", "cpu_pinning", "tags", "protection", "schedule", "health", "host")
 
 
 def volume_name(vm: str, uuid: str, disk: str) -> str:
@@ -198,9 +198,13 @@ def add_disk(driver: LibvirtDriver, domain: Any, desired: VM, disk: Mapping[str,
         file = volume_name(name, domain.UUIDString(), disk["name"])
         volume = driver.volumes.create(driver.pool_of(disk), file, disk["size"], name)
         node = xml.disk_element(xml.DiskSource(disk["name"], _path(pool, file), disk), target)
-        flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG | (libvirt.VIR_DOMAIN_AFFECT_LIVE if live else 0)
         try:
-            domain.attachDeviceFlags(ET.tostring(node, encoding="unicode"), flags)
+            if live:
+                both = libvirt.VIR_DOMAIN_AFFECT_CONFIG | libvirt.VIR_DOMAIN_AFFECT_LIVE
+                domain.attachDeviceFlags(ET.tostring(node, encoding="unicode"), both)
+            else:
+                root.find("devices").append(node)  # type: ignore[union-attr]
+                driver.connection.defineXML(ET.tostring(root, encoding="unicode"))
         except BaseException:
             driver.volumes.delete(volume, name)
             raise

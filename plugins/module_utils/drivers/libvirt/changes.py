@@ -48,7 +48,7 @@ def live(domain: Any, site: str, actual: VM, change: Change) -> None:
             ET.SubElement(target, "node").text = "0"
             domain.attachDeviceFlags(ET.tostring(dimm, encoding="unicode"), both)
         elif change.field == "cpu_pinning":
-            _pin(domain, change.after, both)
+            _pin(domain, change.after)
         elif kind == "disks":
             _live_disk(domain, rest, change, both)
         elif kind == "nics":
@@ -57,21 +57,16 @@ def live(domain: Any, site: str, actual: VM, change: Change) -> None:
             raise AssertionError(f"no live change of {change.field}")
 
 
-def _pin(domain: Any, cpuset: str | None, flags: int) -> None:
+def _pin(domain: Any, cpuset: str | None) -> None:
+    """Pin the CPUs that run, and in the configuration all that may ever be plugged in."""
     count = domain.connect().getInfo()[2]
-    chosen = (
-        set(range(count))
-        if not cpuset
-        else {
-            cpu
-            for part in cpuset.split(",")
-            for first, _sep, last in [part.partition("-")]
-            for cpu in range(int(first), int(last or first) + 1)
-        }
-    )
+    chosen = xml.cpus_of(cpuset) if cpuset else set(range(count))
     mask = tuple(cpu in chosen for cpu in range(count))
     for vcpu in range(domain.vcpusFlags(libvirt.VIR_DOMAIN_AFFECT_LIVE)):
-        domain.pinVcpuFlags(vcpu, mask, flags)
+        domain.pinVcpuFlags(vcpu, mask, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    root = xml.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+    _edit_pinning(root, cpuset, None)
+    domain.connect().defineXML(ET.tostring(root, encoding="unicode"))
 
 
 def _live_disk(domain: Any, rest: str, change: Change, both: int) -> None:
@@ -175,11 +170,23 @@ def edit(root: ET.Element, change: Change, desired: VM, uuid: str) -> None:
         raise AssertionError(f"no change of {change.field}")
 
 
-def _edit_cpus(root: ET.Element, value: int, desired: VM) -> None:
-    vcpu = part(root, "vcpu")
-    most = max(xml.most_cpus({**desired.spec, "cpus": value}), value)
+def _edit_processor(root: ET.Element, _value: Any, desired: VM) -> None:
+    """Number and topology together: libvirt refuses a configuration in which the two do not fit."""
+    vcpu, cpu = root.find("vcpu"), root.find("cpu")
+    assert vcpu is not None
+    cpus = int(desired["cpus"] or vcpu.get("current") or vcpu.text or 1)
+    cpu = ET.SubElement(root, "cpu") if cpu is None else cpu
+    old, wanted = cpu.find("topology"), desired["cpu_topology"]
+    if wanted is None and old is not None:  # nobody manages it: it stays as long as it fits
+        kept = {key: int(old.get(key, "1")) for key in ("sockets", "cores", "threads")}
+        wanted = kept if cpus <= xml.most_cpus({"cpu_topology": kept}) else None
+    if old is not None:
+        cpu.remove(old)
+    if wanted:
+        cpu.insert(0, xml.topology_element(wanted))
+    most = max(xml.most_cpus({"cpus": cpus, "cpu_topology": wanted}), cpus)
     vcpu.text = str(most)
-    vcpu.set("current", str(value))
+    vcpu.set("current", str(cpus))
     cell = root.find("cpu/numa/cell")
     if cell is not None:
         cell.set("cpus", f"0-{most - 1}")
@@ -202,27 +209,7 @@ def _edit_memory(root: ET.Element, value: int, _desired: VM) -> None:
         cell.set("unit", "KiB")
 
 
-def _edit_topology(root: ET.Element, value: dict[str, int], desired: VM) -> None:
-    cpu = root.find("cpu")
-    cpu = ET.SubElement(root, "cpu") if cpu is None else cpu
-    old = cpu.find("topology")
-    if old is not None:
-        cpu.remove(old)
-    if value:
-        cpu.insert(
-            0,
-            ET.Element(
-                "topology",
-                sockets=str(value["sockets"]),
-                dies="1",
-                cores=str(value["cores"]),
-                threads=str(value.get("threads", 1)),
-            ),
-        )
-    _edit_cpus(root, int(desired.spec.get("cpus", 1)), desired)
-
-
-def _edit_pinning(root: ET.Element, value: str | None, _desired: VM) -> None:
+def _edit_pinning(root: ET.Element, value: str | None, _desired: VM | None) -> None:
     vcpu = part(root, "vcpu")
     if value:
         vcpu.set("cpuset", value)
@@ -235,8 +222,8 @@ def _edit_pinning(root: ET.Element, value: str | None, _desired: VM) -> None:
 
 
 _EDITORS: dict[str, Callable[[ET.Element, Any, VM], None]] = {
-    "cpus": _edit_cpus,
+    "cpus": _edit_processor,
     "memory": _edit_memory,
-    "cpu_topology": _edit_topology,
+    "cpu_topology": _edit_processor,
     "cpu_pinning": _edit_pinning,
 }

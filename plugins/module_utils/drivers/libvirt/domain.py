@@ -242,8 +242,9 @@ def read(root: ET.Element) -> dict[str, Any]:
     vcpu = root.find("vcpu")
     cpus = int(vcpu.get("current") or vcpu.text or 1) if vcpu is not None else 1
     spec: dict[str, Any] = {"cpus": cpus, "memory": kib(root.find("currentMemory")) or kib(root.find("memory"))}
-    if vcpu is not None and vcpu.get("cpuset"):
-        spec["cpu_pinning"] = vcpu.get("cpuset")
+    pinning = _pinning(root, cpus)
+    if pinning:
+        spec["cpu_pinning"] = pinning
     topology = root.find("cpu/topology")
     if topology is not None:
         spec["cpu_topology"] = {key: int(topology.get(key, "1")) for key in ("sockets", "cores", "threads")}
@@ -256,6 +257,36 @@ def read(root: ET.Element) -> dict[str, Any]:
     spec["disks"] = [_read_disk(node) for node in root.findall("devices/disk") if node.get("device") == "disk"]
     spec["nics"] = [_read_nic(index, node) for index, node in enumerate(root.findall("devices/interface"))]
     return spec
+
+
+def _pinning(root: ET.Element, cpus: int) -> str | None:
+    """The host's CPUs that the VM may run on: those of each virtual CPU where a running VM was pinned, if all agree."""
+    vcpu = root.find("vcpu")
+    general = vcpu.get("cpuset") if vcpu is not None else None
+    pins = {pin.get("vcpu"): pin.get("cpuset") for pin in root.findall("cputune/vcpupin")}
+    found = {pins.get(str(number), general) for number in range(cpus)}
+    return found.pop() if len(found) == 1 else general
+
+
+def cpus_of(cpuset: str) -> set[int]:
+    """The numbers of ``0-3,8``."""
+    return {
+        cpu
+        for part in cpuset.split(",")
+        for first, _, last in [part.partition("-")]
+        for cpu in range(int(first), int(last or first) + 1)
+    }
+
+
+def topology_element(topology: Mapping[str, Any]) -> ET.Element:
+    """The ``<topology>`` of a ``<cpu>``."""
+    return ET.Element(
+        "topology",
+        sockets=str(topology["sockets"]),
+        dies="1",
+        cores=str(topology["cores"]),
+        threads=str(topology.get("threads", 1)),
+    )
 
 
 def _read_disk(node: ET.Element) -> dict[str, Any]:

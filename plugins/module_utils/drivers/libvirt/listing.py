@@ -63,6 +63,9 @@ def one(domain: Any, site: str, stats: Mapping[str, Any] | None = None) -> VM:
     state["disks"] = {disk["name"]: {"target": disk.pop("target"), "path": disk.pop("path")} for disk in spec["disks"]}
     if written is not None:
         spec.update({key: value for key, value in written.fields.items() if key in _MARK_ONLY and value is not None})
+        pinning = written.fields.get("cpu_pinning")
+        if pinning and spec.get("cpu_pinning") and xml.cpus_of(pinning) == xml.cpus_of(spec["cpu_pinning"]):
+            spec["cpu_pinning"] = pinning  # the same CPUs, as the fleet file writes them
         state["seed"], state["ready"] = written.seed, written.ready
         _marked_disks(spec, written)
     _network(domain, site, root, spec, state, power, written)

@@ -1,0 +1,58 @@
+"""What a driver does not declare it refuses, in one clear line, before anything changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from muster.drivers.driver import Capability, Driver, Image, Snapshot, Unsupported
+from muster.model.vm import VM
+from sites import World
+
+SNAPSHOT = Snapshot("muster-x", 1, "x")
+
+# One call for each capability; a new capability fails this test until it has one.
+CALLS: dict[Capability, Callable[[World, Driver, VM, Path], object]] = {
+    Capability.POWER: lambda world, driver, vm, folder: driver.power(vm, "on"),
+    Capability.CHANGE: lambda world, driver, vm, folder: driver.apply(
+        world.wanted(cpus=2), vm, world.changes(world.wanted(cpus=2))
+    ),
+    Capability.SNAPSHOT: lambda world, driver, vm, folder: driver.take_snapshot(vm, "op"),
+    Capability.REVERT: lambda world, driver, vm, folder: driver.revert_snapshot(vm, SNAPSHOT),
+    Capability.CLONE: lambda world, driver, vm, folder: driver.clone(
+        vm, world.wanted("twin"), world.mark(world.wanted("twin"))
+    ),
+    Capability.BACKUP: lambda world, driver, vm, folder: driver.backup(vm, folder, "point", None),
+    Capability.INCREMENTAL: lambda world, driver, vm, folder: driver.backup(vm, folder, "point", "before"),
+    Capability.RESTORE: lambda world, driver, vm, folder: driver.restore(
+        world.wanted("twin"), world.mark(world.wanted("twin")), {"root": folder / "root.qcow2"}
+    ),
+    Capability.ISOLATE: lambda world, driver, vm, folder: driver.restore(
+        world.wanted("twin"), world.mark(world.wanted("twin")), {"root": folder / "root.qcow2"}, isolated=True
+    ),
+    Capability.IMAGE: lambda world, driver, vm, folder: driver.create(
+        world.wanted("twin"), world.mark(world.wanted("twin")), Image("x", folder / "root.qcow2", "")
+    ),
+    Capability.CONSOLE: lambda world, driver, vm, folder: driver.wait_ready(vm, stall=1, timeout=1),
+    Capability.GUEST_EXEC: lambda world, driver, vm, folder: driver.execute(vm, ["true"], timeout=1),
+}
+
+
+@pytest.mark.parametrize("capability", Capability)
+def test_undeclared_is_unsupported(world: World, capability: Capability, boots: Image, tmp_path: Path) -> None:
+    if capability in world.driver.capabilities:
+        return  # the other tests show that it can
+    (tmp_path / "root.qcow2").write_bytes(boots.path.read_bytes())
+    vm = world.made()
+    before = world.picture()
+    with pytest.raises(Unsupported) as caught:
+        CALLS[capability](world, world.driver, vm, tmp_path)
+    named = "backup" if capability == Capability.INCREMENTAL else capability  # who takes none takes no part of one
+    assert f"cannot do '{named}'" in str(caught.value)
+    assert world.picture() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["root.qcow2"]
+
+
+def test_every_capability_is_asked_for() -> None:
+    assert CALLS.keys() == set(Capability)
