@@ -43,7 +43,7 @@ def plan_coredump(wanted: Any, host: Host, context: Context) -> Part:
 
 KINDS = {"/tmp": "tmpfs", "/dev/shm": "tmpfs"}  # a file system that can be made where none is mounted
 
-FLAGS = frozenset({"ro", "nodev", "nosuid", "noexec", "noatime", "nodiratime", "relatime"})  # of one mount, not the whole
+FLAGS = frozenset({"ro", "nodev", "nosuid", "noexec", "noatime", "nodiratime", "relatime"})  # of one mount
 
 
 @dataclass(frozen=True)
