@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -157,7 +158,16 @@ def _remove_vms(fleet: Fleet) -> None:
 
 def leftovers() -> dict[str, list[str]]:
     """What is left of the demo, by kind; asked of libvirt, of the process table and of the file system."""
-    pools = [name for name in virsh("pool-list", "--all", "--name", check=False).split() if name == POOL]
+    pools = virsh("pool-list", "--all", "--name", check=False).split()
+    names = "|".join(vm.name for vm in read_fleet(FLEET).vms)
+    own = re.compile(rf"^(?:{names})(?:-[0-9a-z-]+)?\.[a-z0-9-]+\.[0-9a-f]{{8}}\.(?:qcow2|iso)")
+    volumes = [
+        f"{pool}/{line.split()[0]}"
+        for pool in pools
+        for line in virsh("vol-list", pool, check=False).splitlines()
+        if line.split() and own.match(line.split()[0])
+    ]
+    networks = [name for name in virsh("net-list", "--all", "--name", check=False).split() if "muster" in name]
     domains = []
     for uuid in virsh("list", "--all", "--uuid", check=False).split():
         if "muster-demo" in (xml := virsh("dumpxml", uuid, check=False)) or '"fleet": "acme' in xml:
@@ -172,7 +182,14 @@ def leftovers() -> dict[str, list[str]]:
             if "qemu" in line and POOL in line:
                 processes.append(f"{entry.name} {line[:60]}")
     files = [str(folder) for folder in (pool_folder(), DEMO) if folder.exists()]
-    return {"domains": domains, "pools": pools, "volumes": [], "processes": processes, "files": files}
+    return {
+        "domains": domains,
+        "pools": [name for name in pools if name == POOL],
+        "volumes": volumes,
+        "networks": networks,
+        "processes": processes,
+        "files": files,
+    }
 
 
 def main() -> int:
