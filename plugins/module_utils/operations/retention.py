@@ -50,8 +50,7 @@ def doomed_snapshots(snapshots: Sequence[Snapshot], count: int | None, age: int 
     own = sorted(
         (snapshot for snapshot in snapshots if snapshot.operation and not snapshot.hold),
         key=lambda snapshot: snapshot.created,
-        reverse=True,
-    )
+    )[::-1]  # of one second, those that come later in the list are the newer ones
     return [
         snapshot
         for index, snapshot in enumerate(own)

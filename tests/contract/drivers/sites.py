@@ -157,7 +157,8 @@ def write(world: World, vm: VM, disk: str, pattern: int, at: str, length: str) -
     answer = monitor(
         world, vm, f'qemu-io -d /machine/peripheral/ua-{disk}/virtio-backend "write -P {pattern} {at} {length}"'
     )
-    assert "wrote" in answer, answer
+    answer += monitor(world, vm, f"qemu-io -d /machine/peripheral/ua-{disk}/virtio-backend flush")
+    assert answer.strip() == "", answer  # QEMU speaks of errors only
 
 
 def content(world: World, vm: VM, disk: str, folder: Path) -> bytes:

@@ -67,7 +67,7 @@ def test_a_volume_that_is_in_the_way_is_kept(world: World) -> None:
     vm = world.made(**TWO_DISKS)
     names = [name for name in world.volumes() if name.startswith(world.names)]
     world.domain(vm).undefine()
-    with pytest.raises(Conflict, match="exists already .* though no VM uses it; it may hold data"):
+    with pytest.raises(Conflict, match=r"exists already .* though no VM uses it; it may hold data"):
         world.made(**TWO_DISKS)
     assert [name for name in world.volumes() if name.startswith(world.names)] == names
     with pytest.raises(NotFound):
@@ -276,7 +276,7 @@ def test_no_space_while_writing(world: World, small_pool: str, tmp_path: Path, m
     monkeypatch.setattr(driver.volumes, "upload", crowded)
     try:
         desired = world.wanted(disks=[{"size": "1 MiB"}])
-        with pytest.raises(Failed, match="No space left.*Free space in the storage pool"):
+        with pytest.raises(Failed, match=r"No space left.*Free space in the storage pool"):
             driver.create(desired, world.mark(desired), Image("large", path, ""))
         with pytest.raises(NotFound):
             driver.get(desired.name)

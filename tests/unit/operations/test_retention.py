@@ -83,6 +83,11 @@ def test_a_larger_count_never_keeps_less(points: list[RestorePoint], keep: dict[
         assert kept_points(points, keep) <= kept_points(points, more)
 
 
+def test_of_one_second_the_later_one_is_newer() -> None:
+    snapshots = [Snapshot(f"muster-{name}", 7, name) for name in ("first", "second", "third")]
+    assert [one.operation for one in doomed_snapshots(snapshots, 1, None, now=8)] == ["first", "second"]
+
+
 SNAPSHOTS = st.lists(
     st.builds(
         Snapshot,

@@ -24,6 +24,7 @@ except ImportError:
 _REPLY_LIMIT = 16 << 20
 _OUTPUT_LIMIT = 1 << 20
 _POLL = 0.5
+_BUSY = 0.4  # of a CPU: an idle guest under emulation still uses a fifth
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^\x20-\x7e]")
 
 
@@ -151,7 +152,7 @@ def wait_for_boot(
     """
     name = domain.name()
     console = Console(connection, domain)
-    start = moved = time.monotonic()
+    start = moved = spoke = time.monotonic()
     cpu, told_line = 0, ""
     try:
         while not ready():
@@ -166,7 +167,7 @@ def wait_for_boot(
                     vm=name,
                     todo="Look at its console (virsh start --console)",
                 )
-            if console.drain() or used - cpu > 0.05e9 * (now - moved) + 0.2e9:
+            if console.drain() or used - cpu > _BUSY * 1e9 * (now - moved) + 2e8:
                 cpu, moved = used, now
             if "Kernel panic" in console.line:
                 raise Failed(
@@ -189,8 +190,8 @@ def wait_for_boot(
                     vm=name,
                     todo="The VM was left running; look at its console (virsh console)",
                 )
-            if console.line != told_line:
-                told_line = console.line
+            if console.line != told_line or now - spoke > 5:
+                told_line, spoke = console.line, now
                 progress(f"{name}: booting, {now - start:.0f} s: {told_line}")
             time.sleep(_POLL)
     finally:

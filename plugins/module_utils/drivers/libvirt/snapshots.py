@@ -17,7 +17,15 @@ def every(domain: Any, site: str) -> list[Snapshot]:
     """The domain's snapshots, oldest first; foreign ones bear no operation."""
     with told(site, domain.name(), "list the snapshots"):
         found = [_read(parse(snapshot.getXMLDesc(0))) for snapshot in domain.listAllSnapshots(0)]
-    return sorted(found, key=lambda snapshot: snapshot.created)
+    parents = {snapshot.id: snapshot.parent for snapshot in found}
+
+    def depth(id_: str | None) -> int:
+        count = 0
+        while id_ in parents and count < len(parents):
+            id_, count = parents[id_], count + 1
+        return count
+
+    return sorted(found, key=lambda snapshot: (snapshot.created, depth(snapshot.id)))  # several may be of one second
 
 
 def _read(root: ET.Element) -> Snapshot:
@@ -45,6 +53,16 @@ def take(domain: Any, site: str, operation: str, description: str, hold: bool) -
     for snapshot in every(domain, site):
         if snapshot.id == name:
             return snapshot
+    with told(site, domain.name(), "look at the snapshots"):
+        for found in domain.listAllSnapshots(0):
+            if _external(parse(found.getXMLDesc(0))):
+                raise Conflict(
+                    f"it has the external snapshot '{found.getName()}', upon which libvirt can build none that can be "
+                    "reverted; no snapshot was taken",
+                    site=site,
+                    vm=domain.name(),
+                    todo="Commit that snapshot (virsh blockcommit), then run again; a backup needs none",
+                )
     root = ET.Element("domainsnapshot")
     ET.SubElement(root, "name").text = name
     ET.SubElement(root, "description").text = json.dumps(
@@ -52,15 +70,19 @@ def take(domain: Any, site: str, operation: str, description: str, hold: bool) -
     )
     with told(site, domain.name(), "take a snapshot"):
         domain.snapshotCreateXML(ET.tostring(root, encoding="unicode"), 0)
-    found = [snapshot for snapshot in every(domain, site) if snapshot.id == name]
-    if not found:
+    taken = [snapshot for snapshot in every(domain, site) if snapshot.id == name]
+    if not taken:
         raise Failed(
             "libvirt reported the snapshot as taken, yet does not list it",
             site=site,
             vm=domain.name(),
             todo="Take it again; do not rely on this one",
         )
-    return found[0]
+    return taken[0]
+
+
+def _external(root: ET.Element) -> bool:
+    return any(node.get("snapshot") == "external" for node in root.findall("disks/disk"))
 
 
 def _find(domain: Any, site: str, snapshot: Snapshot) -> Any:
@@ -88,7 +110,7 @@ def revert(domain: Any, site: str, snapshot: Snapshot, progress: Progress) -> No
     name = domain.name()
     with told(site, name, f"revert to the snapshot '{snapshot.id}'"):
         kind = parse(found.getXMLDesc(0))
-        if any(node.get("snapshot") == "external" for node in kind.findall("disks/disk")):
+        if _external(kind):
             raise Conflict(
                 f"'{snapshot.id}' is an external snapshot, which libvirt cannot revert; nothing was changed",
                 site=site,
