@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import FrameType
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -27,8 +30,22 @@ FLEET_OPTIONS: dict[str, Any] = {
 }
 
 
+_interrupted = threading.Event()
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    _interrupted.set()
+    raise KeyboardInterrupt
+
+
 def progress(message: str) -> None:
-    """Tell the progress callback, where one listens: modules themselves have no way to speak while they run."""
+    """Tell the progress callback, where one listens: modules themselves have no way to speak while they run.
+
+    Every long work calls it often, so this is where threads learn that the operator has stopped the run: they end as
+    if Ctrl-C had hit them, and clean up what they have half made.
+    """
+    if _interrupted.is_set():
+        raise KeyboardInterrupt
     path = os.environ.get(PROGRESS)
     if path:
         with contextlib.suppress(OSError), open(path, "a", encoding="utf-8") as file:
@@ -38,8 +55,14 @@ def progress(message: str) -> None:
 @contextlib.contextmanager
 def told(module: AnsibleModule) -> Iterator[None]:
     """Turn the errors of the house into the module's failure: a sentence, no traceback."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         yield
+    except KeyboardInterrupt:
+        module.fail_json(
+            msg="The run was interrupted. What was half made was taken back, what is made stays; run again to carry on."
+        )
     except (DriverError, ModelError) as error:
         module.fail_json(msg=str(error))
     except ImportError as error:

@@ -109,8 +109,3 @@ def width(fleet: Fleet, drivers: Mapping[str, Driver], parallel: int | None) -> 
     if parallel:
         return parallel
     return max((int(fleet.sites[name]["parallel"] or 4) for name in drivers), default=4)
-
-
-def timed(progress: Progress, text: str) -> Progress:
-    """`progress` with a prefix, for the work on one part."""
-    return lambda message: progress(f"{text}: {message}")
