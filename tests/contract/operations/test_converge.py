@@ -1,0 +1,200 @@
+"""Converge: what check mode says is what a run does; what a run may not do it does not begin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fleets import Small, shape
+from muster.drivers.driver import Failed
+from muster.operations import converge
+from muster.operations.converge import Outcome
+from sites import World, real
+
+Edit = Callable[[dict[str, Any]], object]
+
+EDITS: dict[str, Edit] = {
+    "nothing": lambda vms: None,
+    "a new VM": lambda vms: vms.update(c={"cpus": 2}),
+    "cpus": lambda vms: vms["a"].update(cpus=2),
+    "memory": lambda vms: vms["a"].update(memory="64 MiB"),
+    "tags": lambda vms: vms["a"].update(tags={"owner": "shop"}),
+    "two VMs": lambda vms: (vms["a"].update(cpus=2), vms["b"].update(tags={"a": "b"})),
+    "a NIC": lambda vms: vms["b"].update(nics=[{"network": "user"}]),
+    "a new disk": lambda vms: vms["b"].update(disks=[{"size": "1 MiB"}, {"size": "1 MiB"}]),
+    "power on": lambda vms: vms["a"].update(power="on"),
+    "a change and power on": lambda vms: vms["a"].update(power="on", cpus=2),
+    "protection": lambda vms: vms["b"].update(protection={"deletion": True}),
+    "a VM leaves": lambda vms: vms.pop("a"),
+    "one leaves and one comes": lambda vms: (vms.pop("a"), vms.update(c={})),
+    "smaller disk": lambda vms: vms["a"].update(disks=[{"size": "1 MiB", "name": "root"}]),
+    "firmware": lambda vms: vms["a"].update(firmware="uefi"),
+    "what the site cannot": lambda vms: vms["a"].update(zone="west"),
+    "one bad, one good": lambda vms: (vms["a"].update(zone="west"), vms["b"].update(cpus=2)),
+}
+
+
+@pytest.fixture
+def small(world: World, tmp_path: Path) -> Small:
+    return Small(world, tmp_path)
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+def test_check_mode_says_what_a_run_does(small: Small, edit: Edit) -> None:
+    first = small.run(check=True)
+    assert small.there() == set()
+    assert shape(first) == shape(small.run())
+    assert small.there() == {"a", "b"}
+    assert [outcome.changed for outcome in small.run()] == [False, False]
+    small.edit(edit)
+    before = small.world.picture()
+    said = small.run(check=True)
+    assert small.world.picture() == before
+    did = small.run()
+    assert shape(did) == shape(said)
+    if any(outcome.error for outcome in did):
+        assert small.world.picture() == before
+        assert all(str(outcome.error).endswith(".") for outcome in did if outcome.error)
+    else:
+        assert not any(outcome.changed for outcome in small.run())
+
+
+DRIFTS: dict[str, tuple[str, ...]] = {
+    "cpus": ("setvcpus", "{}", "2", "--config"),
+    "power": ("start", "{}"),
+}
+
+
+@pytest.mark.parametrize("words", DRIFTS.values(), ids=DRIFTS)
+@real
+def test_drift_is_mended(small: Small, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    small.run()
+    driver: Any = small.world.driver
+    monkeypatch.setattr(driver, "_stop", lambda domain, *_: domain.destroy())  # the tiny guest hears no button
+    small.world.virsh(*(word.format(small.name("a")) for word in words))
+    said = small.run(check=True)
+    assert [outcome.changed for outcome in said] == [True, False]
+    assert shape(small.run()) == shape(said)
+    assert not any(outcome.changed for outcome in small.run())
+
+
+def test_a_power_cycle_needs_leave(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    small.edit(lambda vms: vms["a"].update(power="on", cpus=3))
+    small.run()
+    small.edit(lambda vms: vms["a"].update(cpus=1))
+    before = small.world.picture()
+    (refused,) = small.run()
+    assert f"VM '{small.name('a')}'" in refused.error
+    assert "cpus: 3 → 1 (power cycle) needs a power cycle, which this run does not allow" in refused.error
+    assert small.world.picture() == before
+    driver: Any = small.world.driver
+    monkeypatch.setattr(driver, "_stop", lambda domain, *_: domain.destroy())
+    said = small.run(check=True, power_cycle=True)
+    did = small.run(power_cycle=True)
+    assert shape(did) == shape(said)
+    assert did[0].how == "power_cycle"
+    assert small.world.driver.get(small.name("a")).power == "on"
+
+
+def test_a_replacement_needs_leave_and_never_a_protected_vm(small: Small) -> None:
+    small.run()
+    uuid = small.world.driver.get(small.name("a")).uuid
+    small.edit(lambda vms: vms["a"].update(firmware="uefi"))
+    before = small.world.picture()
+    (refused,) = small.run()
+    assert "needs replacing it, which this run does not allow" in refused.error
+    assert small.world.picture() == before
+    small.edit(lambda vms: vms["a"].pop("firmware"))
+    small.edit(lambda vms: vms["a"].update(protection={"deletion": True}))
+    small.run()
+    small.edit(lambda vms: vms["a"].update(firmware="uefi"))
+    before = small.world.picture()
+    (protected,) = small.run(replace=True)
+    assert "the VM is protected from deletion" in protected.error
+    assert small.world.picture() == before
+    assert small.world.driver.get(small.name("a")).uuid == uuid
+
+
+def test_orphans_stay_unless_asked_and_protected_ones_always(small: Small) -> None:
+    small.edit(lambda vms: vms["b"].update(protection={"deletion": True}))
+    small.edit(lambda vms: vms.update(c={}))
+    small.run()
+    small.edit(lambda vms: vms.pop("a"))
+    small.run()
+    assert small.there() == {"a", "b", "c"}
+    part = converge.converge(small.fleet, small.drivers, [small.name("b")], converge.Allowed(delete=True), wait=False)
+    assert not any(outcome.changed for outcome in part)
+    assert small.there() == {"a", "b", "c"}  # a run over a part of the fleet deletes nothing
+    said = small.run(check=True, delete=True)
+    assert shape(small.run(delete=True)) == shape(said)
+    assert small.there() == {"b", "c"}
+    small.edit(lambda vms: vms.pop("b"))
+    (refused,) = small.run(delete=True)
+    assert "protected from deletion; it stays" in refused.error
+    assert small.there() == {"b", "c"}
+
+
+def test_remove(small: Small) -> None:
+    small.edit(lambda vms: vms["b"].update(protection={"deletion": True}))
+    small.run()
+    said = converge.remove(small.fleet, small.drivers, check=True)
+    assert small.there() == {"a", "b"}
+    did = converge.remove(small.fleet, small.drivers)
+    assert shape(did) == shape(said)
+    assert "protected from deletion" in did[1].error
+    assert small.there() == {"b"}
+    assert not converge.remove(small.fleet, small.drivers, [small.name("a")])[0].changed
+
+
+def test_one_that_fails_does_not_stop_the_others(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = small.world.driver.create
+
+    def failing(desired: Any, *more: Any) -> Any:
+        if desired.name == small.name("a"):
+            raise Failed("the disk broke", site=desired.site, vm=desired.name)
+        return create(desired, *more)
+
+    monkeypatch.setattr(small.world.driver, "create", failing)
+    done = small.run()
+    assert [bool(outcome.error) for outcome in done] == [True, False]
+    assert small.there() == {"b"}
+    monkeypatch.undo()
+    assert [outcome.changed for outcome in small.run()] == [True, False]
+
+
+def test_a_half_made_vm_is_carried_on(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver: Any = small.world.driver
+    from muster.drivers.libvirt import build
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(build, "write_mark", killed)
+    monkeypatch.setattr(driver.volumes, "delete", killed)  # as a kill would: nothing is cleaned up
+    with pytest.raises(KeyboardInterrupt):
+        small.run()
+    monkeypatch.undo()
+    assert any(outcome.changed for outcome in small.run(check=True))
+    done: list[Outcome] = small.run()
+    assert [outcome.error for outcome in done] == ["", ""]
+    assert small.there() == {"a", "b"}
+    assert not any(outcome.changed for outcome in small.run())
+
+
+def test_a_stranger_of_the_name(small: Small) -> None:
+    small.world.foreign("a")
+    before = small.world.picture()
+    (refused,) = small.run()
+    assert "cannot be made: a VM of that name is there already" in refused.error
+    assert small.world.picture() == before
+
+
+def test_a_site_that_does_not_answer_makes_no_plan(small: Small) -> None:
+    from muster.drivers.driver import Unreachable
+    from muster.operations.session import connected
+
+    small.document["sites"][small.world.access.name]["uri"] = "qemu+unix:///system?socket=/nonexistent"
+    with pytest.raises(Unreachable, match="unable to connect"), connected(small.fleet):
+        pass
