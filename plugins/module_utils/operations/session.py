@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from ..drivers.driver import Driver, DriverError, NotFound, Progress
+from ..drivers.driver import Driver, DriverError, NotFound
 from ..drivers.registry import open_site
 from ..model.errors import ModelError
 from ..model.fleet import Fleet, load_fleet
