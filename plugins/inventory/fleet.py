@@ -24,7 +24,7 @@ options:
     choices: [muster.fleet.fleet]
   fleet_file:
     description: The fleet file. A relative path begins at the folder of the inventory file.
-    type: path
+    type: str
     required: true
 """
 
@@ -69,7 +69,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             except KeyError:
                 found = None
         if found is None:
-            found = self._ask(os.path.join(os.path.dirname(os.path.abspath(path)), self.get_option("fleet_file")))
+            found = self._ask(
+                os.path.join(os.path.dirname(os.path.abspath(path)), os.path.expanduser(self.get_option("fleet_file")))
+            )
             if self.get_option("cache"):
                 self._cache[key] = found
         for name, entry in found.items():

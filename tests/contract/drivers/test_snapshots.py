@@ -109,6 +109,6 @@ def test_kinds_of_snapshots_are_never_mixed(world: World) -> None:
     vm = world.made()
     world.virsh("snapshot-create-as", str(vm.uuid), "outside", "--disk-only")
     before: Any = world.picture()
-    with pytest.raises(Conflict, match="external snapshot 'outside'.*no snapshot was taken"):
+    with pytest.raises(Conflict, match=r"external snapshot 'outside'.*no snapshot was taken"):
         world.driver.take_snapshot(world.driver.get(vm.name), "op")
     assert world.picture() == before
