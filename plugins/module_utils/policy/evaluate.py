@@ -55,8 +55,14 @@ def _judge_vm(document: Mapping[str, Any], rules: list[Rule], stage: str, waiver
         plain = normal(document)
     except (DocumentError, RecursionError) as error:
         broken = str(error) if isinstance(error, DocumentError) else "is nested too deeply"
+    unseen = stage == "guest" and "guest" not in plain  # what nobody looked at is neither set nor absent
     for rule in rules:
-        outcome, clause = ("error", f"its document {broken}") if broken else verdict(rule, plain, now)
+        if broken:
+            outcome, clause = "error", f"its document {broken}"
+        elif unseen:
+            outcome, clause = "unknown", "nobody looked into the guest"
+        else:
+            outcome, clause = verdict(rule, plain, now)
         if outcome in ("fail", "unknown"):
             for number, waiver in enumerate(waivers):
                 if waiver.covers(rule.id, vm, today):

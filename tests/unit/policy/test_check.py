@@ -62,6 +62,11 @@ def test_outcome(expect: str, when: str | None, document: dict[str, Any], outcom
     assert one(expect, document, when) == (outcome, sentence)
 
 
+def test_a_guest_that_nobody_looked_into_is_unknown_to_every_rule() -> None:
+    report = check([{"name": "web", "site": "lab"}], load_rules(["muster/cis-debian-12"]), "guest")
+    assert {finding.outcome for finding in report.findings} == {"unknown"}
+
+
 def test_only_the_rules_of_the_stage_are_run() -> None:
     rules = [rule("a", name="one", stages=("spec",)), rule("a", name="two", stages=("live", "spec"))]
     assert [finding.rule for finding in check([{}], rules, "live").findings] == ["two"]
