@@ -40,16 +40,16 @@ test: unit contract e2e ## Unit, contract and end-to-end tests, in this order
 unit: install
 	$(PYTEST) tests/unit
 
-contract: install image libvirt
+contract: install image
 	$(PYTEST) tests/contract
 
-e2e: install image libvirt
+e2e: install image
 	$(PYTEST) tests/e2e
 
 lint: install ## ruff, mypy, import-linter, ansible-lint, ansible-test sanity, changelog
 	@$(BIN)/python -m tools.lint
 
-bench: install image libvirt ## Benchmarks
+bench: install image ## Benchmarks
 	$(PYTEST) -q -s tests/benchmarks
 
 $(STAMPS)/python:
