@@ -81,6 +81,7 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 }
 
 
+CYCLED = {"fewer cpus", "topology and cpus", "less memory", "new NIC"}
 # libvirt's test driver cannot resize a volume.
 QUICK_CANNOT = {"larger disk", "several at once"}
 
@@ -91,6 +92,8 @@ def test_then_the_plan_is_empty(world: World, name: str, power: str, monkeypatch
     before, after, how = CHANGES[name]
     if power == "on" and not world.real and how != "mark":
         return  # a running VM of libvirt's test driver has no hardware to change
+    if power == "on" and how == "power_cycle" and name not in CYCLED:
+        return  # what is changed between off and on is what is changed of a stopped VM
     driver: Any = world.driver
     # The tiny guest hears no power button; test_a_power_cycle has one that does.
     monkeypatch.setattr(driver, "_stop", lambda domain, progress, *_: (progress("shutting down"), domain.destroy()))
@@ -109,7 +112,7 @@ def test_then_the_plan_is_empty(world: World, name: str, power: str, monkeypatch
     assert now.power == power
     assert world.changes(desired) == []
     assert (how == "power_cycle" and power == "on") == any("shutting down" in text for text in said)
-    if power == "on":  # and it is in the configuration too: the next start does not undo it
+    if power == "on" and how == "live":  # and it is in the configuration too: the next start does not undo it
         off = world.driver.power(now, "off", force=True)
         assert world.changes(replace(desired, spec={**desired.spec, "power": "off"})) == []
         assert [disk["name"] for disk in off["disks"]] == [disk["name"] for disk in now["disks"]]
