@@ -31,7 +31,7 @@ def fleet_text(count: int, uri: str) -> str:
 def median(work: Callable[[], object]) -> float:
     """Seconds that `work` takes, the median of five."""
     taken = []
-    for _ in range(5):
+    for _round in range(5):
         start = time.perf_counter()
         work()
         taken.append(time.perf_counter() - start)

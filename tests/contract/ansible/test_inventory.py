@@ -26,7 +26,7 @@ def small(world: World, tmp_path: Path) -> Small:
 
 def inventory(small: Small, **more: Any) -> Path:
     path = small.folder / "lab.fleet.yml"
-    _ = small.fleet  # written
+    assert small.fleet  # reading it writes its file
     path.write_text(yaml.safe_dump({"plugin": "muster.fleet.fleet", "fleet_file": "fleet.yml", **more}))
     return path
 

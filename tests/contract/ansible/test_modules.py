@@ -182,9 +182,10 @@ def test_the_exit_code_of_a_refusal(tmp_path: Path) -> None:
     from plays import run
 
     book = tmp_path / "play.yml"
-    book.write_text(yaml.safe_dump([{"name": "A test", "hosts": "localhost", "gather_facts": False,
-        "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"}, "tasks": [
-        {"name": "Fail", "muster.fleet.fleet": {"fleet_file": str(tmp_path / "none.yml")}}]}]))  # fmt: skip
+    task = {"name": "Fail", "muster.fleet.fleet": {"fleet_file": str(tmp_path / "none.yml")}}
+    python = {"ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    play = {"name": "A test", "hosts": "localhost", "gather_facts": False, "vars": python, "tasks": [task]}
+    book.write_text(yaml.safe_dump([play]))
     ran = run("ansible-playbook", "-i", "localhost,", "-c", "local", str(book))
     assert ran.code == 2
     assert "cannot be read: No such file" in ran.output

@@ -92,7 +92,7 @@ def test_backup_prune_and_restore(patterned: Small, tmp_path: Path, monkeypatch:
     before = content(small.world, driver.get(small.name("a")), "root", tmp_path)
     assert before == b"\x5a" * (700 << 10) + b"\0" * (324 << 10)
     small.edit(lambda vms: vms["a"].update(protection={"keep": {"last": 2}}))
-    made = [backed_up(small) for _ in range(3)]
+    made = [backed_up(small) for _night in range(3)]
     assert [outcome.error for outcome in made] == [""] * 3
     assert made[2].pruned == (made[0].restore_point,)
     assert points(small) == [outcome.restore_point for outcome in made[1:]]

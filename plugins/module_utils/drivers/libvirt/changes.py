@@ -172,8 +172,7 @@ def edit(root: ET.Element, change: Change, desired: VM, uuid: str) -> None:
 
 def _edit_processor(root: ET.Element, _value: Any, desired: VM) -> None:
     """Number and topology together: libvirt refuses a configuration in which the two do not fit."""
-    vcpu, cpu = root.find("vcpu"), root.find("cpu")
-    assert vcpu is not None
+    vcpu, cpu = part(root, "vcpu"), root.find("cpu")
     cpus = int(desired["cpus"] or vcpu.get("current") or vcpu.text or 1)
     cpu = ET.SubElement(root, "cpu") if cpu is None else cpu
     old, wanted = cpu.find("topology"), desired["cpu_topology"]

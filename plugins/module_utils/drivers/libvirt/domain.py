@@ -273,7 +273,7 @@ def cpus_of(cpuset: str) -> set[int]:
     return {
         cpu
         for part in cpuset.split(",")
-        for first, _, last in [part.partition("-")]
+        for first, _sep, last in [part.partition("-")]
         for cpu in range(int(first), int(last or first) + 1)
     }
 
