@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..drivers.driver import Capability, Driver, DriverError, Progress, silent
 from ..model.fleet import Fleet
@@ -100,6 +100,8 @@ class _Drill:
             self._note("restore point intact", "failed", str(error))
         except DriverError as error:
             self._note("recovery", "failed", str(error))
+        except OSError as error:
+            self._note("recovery", "failed", f"the controller could not go on: {error}")
         rpo = None if self.point is None else max(0.0, self.requested - self.point.created)
         self._against("rto", self.rto, protection.get("rto"))
         self._against("rpo", rpo, protection.get("rpo"))
@@ -115,17 +117,23 @@ class _Drill:
             tuple(self.checks),
             "; ".join(check.detail for check in self.checks if check.outcome == "failed"),
         )
-        if self.point is not None:
-            self.repository.record_drill(
-                self.vm,
-                {
-                    "restore_point": self.point.id,
-                    "outcome": outcome.outcome,
-                    "time": self.requested,
-                    "rto_seconds": outcome.rto_seconds,
-                    "rpo_seconds": outcome.rpo_seconds,
-                },
-            )
+        return self._recorded(outcome)
+
+    def _recorded(self, outcome: Outcome) -> Outcome:
+        """Keep the outcome beside the restore points; one that cannot be kept has not proved anything to anybody."""
+        record = {
+            "restore_point": outcome.restore_point,
+            "outcome": outcome.outcome,
+            "time": self.requested,
+            "rto_seconds": outcome.rto_seconds,
+            "rpo_seconds": outcome.rpo_seconds,
+        }
+        try:
+            if outcome.restore_point is not None:
+                self.repository.record_drill(self.vm, record)
+        except OSError as error:
+            self._note("recorded", "failed", f"the outcome could not be kept in {self.repository.root}: {error}")
+            return replace(outcome, outcome="failed", checks=tuple(self.checks), error=self.checks[-1].detail)
         return outcome
 
     def _find(self, id_: str | None) -> RestorePoint:
@@ -138,7 +146,7 @@ class _Drill:
 
     def _boot_and_ask(self, point: RestorePoint) -> None:
         operation = new_operation("drill")
-        twin = as_restored(self.vm, point, f"{self.vm.name}-{operation[-12:]}"[-63:])
+        twin = self._twin(point, f"{self.vm.name}-{operation[-12:]}"[-63:])
         mark = Mark(self.fleet.name + REALM, self.vm.name, operation)
         with whole_disks(self.repository, self.vm, point, self.progress) as disks:
             self._note("restore point intact", "passed", f"every byte of {point.id} matches its manifest")
@@ -154,6 +162,13 @@ class _Drill:
         finally:
             self.progress(f"{self.vm.name}: taking the twin down")
             self.driver.delete(made, self.progress)
+
+    def _twin(self, point: RestorePoint, name: str) -> VM:
+        """The twin has one NIC, whatever the VM has: the ports that its checks ask for lead in, nothing leads out."""
+        twin = as_restored(self.vm, point, name)
+        forwards = [{"guest": port} for port in health.ports(self.vm["health"])]
+        nic = {"name": "nic0", "network": "user", "forwards": forwards}
+        return replace(twin, spec={**twin.spec, "nics": [nic]})
 
     def _identify(self, twin: VM, point: RestorePoint) -> None:
         """The twin must bear the stamp that this very restore point left."""

@@ -46,6 +46,12 @@ def verdict(checks: list[Check]) -> str:
     return "healthy" if checks and all(check.outcome == "passed" for check in checks) else "unknown"
 
 
+def ports(health: list[Mapping[str, Any]] | None) -> list[int]:
+    """The ports inside the guest that `health` asks."""
+    asked = [item.get(kind) for item in health or () for kind in ("http", "tcp")]
+    return sorted({int(options.get("port") or 80) for options in asked if options is not None})
+
+
 def ask(
     driver: Driver, vm: VM, health: list[Mapping[str, Any]] | None, patience: float = 60, progress: Progress = silent
 ) -> list[Check]:

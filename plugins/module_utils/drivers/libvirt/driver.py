@@ -172,6 +172,7 @@ class LibvirtDriver(Driver):
         restart = running and bool(cycle)
         if restart:
             progress(f"{actual.name}: shutting down to change " + ", ".join(change.field for change in cycle))
+            self._ready(domain, False)  # a run that is killed now leaves a VM that the next run starts again
             self.power(actual, "off", progress)
         for change in todo:
             if change.how != "mark" and change.field != "power":
@@ -180,10 +181,19 @@ class LibvirtDriver(Driver):
         wanted = desired["power"] or ("on" if running else "off")
         now = self.reread(domain)
         if wanted != now.power:
-            return self.power(now, wanted, progress)
-        if now.power == "on":
+            now = self.power(now, wanted, progress)
+        elif now.power == "on":
             self._forward(domain, desired)
+        if restart:
+            self._ready(domain, True)
         return self.reread(domain)
+
+    def _ready(self, domain: Any, ready: bool) -> None:
+        """Write into the mark whether the VM is as a run wants to leave it."""
+        with told(self.site, domain.name(), "write the ownership mark"):
+            written = marks.read(xml.parse(domain.XMLDesc(0)))
+            if written is not None and written.ready != ready:
+                build.write_mark(domain, replace(written, ready=ready))
 
     def _change(self, domain: Any, desired: VM, actual: VM, change: Change, live: bool) -> None:
         kind, _sep, rest = change.field.partition(".")
@@ -316,10 +326,7 @@ class LibvirtDriver(Driver):
             return state in ("running", "degraded")
 
         guest.wait_for_boot(self.connection, domain, self.site, ready, progress, stall, timeout)
-        with told(self.site, vm.name, "write the ownership mark"):
-            written = marks.read(xml.parse(domain.XMLDesc(0)))
-            if written is not None and not written.ready:
-                build.write_mark(domain, replace(written, ready=True))
+        self._ready(domain, True)
         return self.reread(domain)
 
     def endpoint(self, vm: VM, port: int) -> tuple[str, int]:
