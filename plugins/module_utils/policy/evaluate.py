@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
@@ -17,6 +18,7 @@ _SHOWN = 3
 _SHOWN_LENGTH = 60
 _SECRET = ("password", "secret", "token", "private", "credential", "passphrase")
 
+_STEPS = re.compile(r'"[^"]*"|\[-?[0-9]+\]|[^.\["]+')  # of a path: a quoted key, an index, a key
 Verdict = tuple[str, str]  # outcome and a clause that explains it
 
 
@@ -104,8 +106,8 @@ def _observed(expect: Expression, document: dict[str, Any], now: datetime) -> st
     parts = []
     for path in expect.paths()[:_SHOWN]:
         value: Any = document
-        for step in path.replace("[", ".[").split("."):
-            value = _step(value, step)
+        for step in _STEPS.findall(path):
+            value = _step(value, step.strip('"'))
         if isinstance(value, Absent):
             parts.append(f"{path} is {'not set' if value.settled else 'known only after apply'}")
         elif any(word in path.lower() for word in _SECRET):

@@ -27,9 +27,11 @@ class EvaluationError(ValueError):
 
 
 def path_of(node: Node) -> str:
-    """The path that `node` names, such as ``tags.owner``; empty where it computes something."""
+    """The path that `node` names, such as ``tags.owner``; a key with a dot in it is quoted, ``sysctl."kernel.sysrq"``;
+    empty where it computes something."""
     if node["type"] == "field":
-        return str(node["value"])
+        key = str(node["value"])
+        return f'"{key}"' if "." in key else key
     if node["type"] == "index":
         return f"[{node['value']}]"
     if node["type"] in ("subexpression", "index_expression"):

@@ -67,6 +67,12 @@ def test_a_guest_that_nobody_looked_into_is_unknown_to_every_rule() -> None:
     assert {finding.outcome for finding in report.findings} == {"unknown"}
 
 
+def test_the_sentence_shows_the_value_of_a_key_with_dots() -> None:
+    (finding,) = check([{"guest": {"sysctl": {"kernel.sysrq": 438}}}],
+                       [rule('guest.sysctl."kernel.sysrq" == `0`', stages=("guest",))], "guest").findings
+    assert 'guest.sysctl."kernel.sysrq" is 438' in finding.sentence
+
+
 def test_only_the_rules_of_the_stage_are_run() -> None:
     rules = [rule("a", name="one", stages=("spec",)), rule("a", name="two", stages=("live", "spec"))]
     assert [finding.rule for finding in check([{}], rules, "live").findings] == ["two"]
