@@ -11,10 +11,10 @@ from typing import Any
 
 import jsonschema
 import pytest
-from conftest import TOP
 from muster.operations import converge
 from muster.operations.session import connected, read_fleet
 
+TOP = Path(__file__).resolve().parents[2]
 VMS = ("e2e-db", "e2e-web")
 
 
