@@ -47,7 +47,8 @@ class CallbackModule(CallbackBase):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self._task, self._since, self._said = "", 0.0, 0.0
+        self._running = {}  # (host, task) → (name of the task, when it began there)
+        self._said = time.monotonic()
         self._over = threading.Event()
         self._folder = None
 
@@ -58,10 +59,29 @@ class CallbackModule(CallbackBase):
         os.environ[VARIABLE] = self._path
         threading.Thread(target=self._watch, daemon=True).start()
 
-    def v2_playbook_on_task_start(self, task, is_conditional):
-        """A task begins: the clock starts anew."""
-        self._task, self._since = task.get_name().strip(), time.monotonic()
-        self._said = self._since
+    def v2_runner_on_start(self, host, task):
+        """A task begins on a host; with the strategy C(free) several tasks run at a time."""
+        self._running[host.get_name(), task._uuid] = (task.get_name().strip(), time.monotonic())
+        self._said = time.monotonic()
+
+    def _ended(self, result):
+        self._running.pop((result._host.get_name(), result._task._uuid), None)
+
+    def v2_runner_on_ok(self, result):
+        """The task ended on this host."""
+        self._ended(result)
+
+    def v2_runner_on_failed(self, result, ignore_errors=False):
+        """The task ended on this host."""
+        self._ended(result)
+
+    def v2_runner_on_skipped(self, result):
+        """The task ended on this host."""
+        self._ended(result)
+
+    def v2_runner_on_unreachable(self, result):
+        """The task ended on this host."""
+        self._ended(result)
 
     def v2_playbook_on_stats(self, stats):
         """The end."""
@@ -83,8 +103,12 @@ class CallbackModule(CallbackBase):
             if lines:
                 newest = lines[-1].partition("\t")[2]
             now = time.monotonic()
+            running = list(self._running.items())  # a copy: the main thread goes on
             # A task without news of its own gives a rarer sign of life.
-            if self._task and now - self._said >= (interval if newest else 3 * interval):
-                text = newest or self._task
-                self._display.display(f"    … {now - self._since:3.0f} s  {text}", color="bright gray")
+            if running and now - self._said >= (interval if newest else 3 * interval):
+                since = min(began for _key, (_name, began) in running)
+                oldest = next(name for _key, (name, began) in running if began == since)
+                hosts = ", ".join(sorted(host for (host, _task), (name, _began) in running if name == oldest))
+                text = newest or f"{hosts}: {oldest}"
+                self._display.display(f"    … {now - since:3.0f} s  {text}", color="bright gray")
                 self._said, newest = now, ""
