@@ -15,7 +15,7 @@ COMMAND_PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/sbin
 export PATH := $(COMMAND_PATH)
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install image libvirt demo demo-clean test unit contract e2e lint bench
+.PHONY: help install image libvirt demo demo-clean test unit contract e2e molecule lint bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ contract: install image
 
 e2e: install image
 	$(PYTEST) tests/e2e
+
+molecule: install image libvirt ## The role harden, by Molecule, on a guest that our own modules make
+	@MOLECULE_GLOB='molecule/*/molecule.yml' ANSIBLE_CONFIG="$(CURDIR)/ansible.cfg" $(BIN)/molecule test --scenario-name harden
 
 lint: install ## ruff, mypy, import-linter, ansible-lint, ansible-test sanity, changelog
 	@$(BIN)/python -m tools.lint
