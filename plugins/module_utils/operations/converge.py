@@ -14,7 +14,7 @@ from ..model.fleet_planner import FleetPlan, VMPlan, plan_fleet
 from ..model.planner import Change, describe, render
 from ..model.vm import VM, Mark
 from . import images
-from .session import chosen, each, new_operation, width
+from .session import chosen, each, new_operation, only, width
 
 
 @dataclass(frozen=True)
@@ -257,11 +257,9 @@ def remove(
     A VM that is protected from deletion stays.
     """
     wanted = {(vm.site, vm.mark.vm): vm for vm in chosen(fleet, names) if vm.mark}
-    found = {
-        (vm.site, vm.mark.vm): vm
-        for vm in (vm for driver in drivers.values() for vm in driver.list())
-        if vm.mark is not None and vm.mark.fleet == fleet.name
-    }
+    listed = [vm for driver in drivers.values() for vm in driver.list()]
+    ours = only(vm for vm in listed if vm.mark is not None and vm.mark.fleet == fleet.name)
+    found = {(vm.site, vm.owner.vm): vm for vm in ours}
 
     def work(key: tuple[str, str]) -> Outcome:
         vm = found.get(key)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import shlex
 from collections.abc import Iterable
 from typing import Any
 
 from ..model.fleet import Fleet
 from ..model.vm import VM
+from .session import only
 
 _NO_GROUP = re.compile(r"[^A-Za-z0-9_]")
 _NO_ALIAS = re.compile(r"[^A-Za-z0-9_.-]")
+_PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 
 
 def variables(fleet: Fleet, vm: VM) -> dict[str, Any]:
@@ -36,11 +39,17 @@ def variables(fleet: Fleet, vm: VM) -> dict[str, Any]:
     if ssh.get("key"):
         alias = _NO_ALIAS.sub("_", f"{vm.mark.vm}.{vm.site}.{vm.mark.operation or vm.uuid}")
         found["ansible_ssh_private_key_file"] = ssh["key"]
+        known = shlex.quote(f"UserKnownHostsFile={_path(ssh['key'] + '.known_hosts')}")
         found["ansible_ssh_common_args"] = (
-            f"-o IdentitiesOnly=yes -o UserKnownHostsFile={ssh['key']}.known_hosts -o HostKeyAlias={alias} "
-            "-o StrictHostKeyChecking=accept-new"
+            f"-o IdentitiesOnly=yes -o {known} -o HostKeyAlias={alias} -o StrictHostKeyChecking=accept-new"
         )
     return found
+
+
+def _path(path: str) -> str:
+    """`path` as ssh must read it in an option: a folder of the fleet file may hold spaces, quotes and ssh's tokens."""
+    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return path if _PLAIN.fullmatch(path) else f'"{escaped}"'
 
 
 def _is_address(host: str, port: str) -> bool:
@@ -62,9 +71,12 @@ def groups(vm: VM) -> list[str]:
 
 
 def of_fleet(fleet: Fleet, listed: Iterable[VM]) -> dict[str, VM]:
-    """The VMs of the fleet among `listed`, by their names in the fleet file."""
+    """The VMs of the fleet among `listed`, by their names in the fleet file. Raises Ambiguous."""
     return {
-        vm.mark.vm: vm
-        for vm in listed
-        if vm.mark is not None and vm.mark.fleet == fleet.name and vm.state.get("built", True)
+        vm.owner.vm: vm
+        for vm in only(
+            vm
+            for vm in listed
+            if vm.mark is not None and vm.mark.fleet == fleet.name and vm.state.get("built", True)
+        )
     }

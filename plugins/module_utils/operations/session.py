@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from ..drivers.driver import Driver, DriverError, NotFound
+from ..drivers.driver import Ambiguous, Driver, DriverError, NotFound
 from ..drivers.registry import open_site
 from ..model.errors import ModelError
 from ..model.fleet import Fleet, load_fleet
@@ -67,21 +67,40 @@ def chosen(fleet: Fleet, names: Iterable[str] = ()) -> tuple[VM, ...]:
 
 
 def actual_of(desired: VM, driver: Driver, listed: Sequence[VM] | None = None) -> VM:
-    """The VM at the site that bears the mark of `desired`. Raises NotFound."""
-    for vm in driver.list() if listed is None else listed:
-        if (
-            vm.mark is not None
-            and desired.mark is not None
-            and vm.state.get("built", True)
-            and (vm.mark.fleet, vm.mark.vm) == (desired.mark.fleet, desired.mark.vm)
-        ):
-            return vm
+    """The one VM at the site that bears the mark of `desired`. Raises NotFound, and Ambiguous where two bear it."""
+    for vm in only(
+        vm
+        for vm in (driver.list() if listed is None else listed)
+        if vm.mark is not None
+        and desired.mark is not None
+        and vm.state.get("built", True)
+        and (vm.mark.fleet, vm.mark.vm) == (desired.mark.fleet, desired.mark.vm)
+    ):
+        return vm
     raise NotFound(
         "the fleet file names it, and the site has no VM with its mark",
         site=driver.site,
         vm=desired.name,
         todo="Run the provision playbook first",
     )
+
+
+def only(marked: Iterable[VM]) -> list[VM]:
+    """`marked`, each with a mark of its own. Raises Ambiguous where two of one site bear the same one: a VM that was
+    copied past Muster took the mark along, and nobody can tell which of the two is meant."""
+    found: dict[tuple[str, str, str], VM] = {}
+    for vm in marked:
+        other = found.setdefault((vm.site, vm.owner.fleet, vm.owner.vm), vm)
+        if other is not vm:
+            raise Ambiguous(
+                f"two VMs bear its mark, {other.uuid} ('{other.name}') and {vm.uuid} ('{vm.name}'); both were left as "
+                "they are",
+                site=vm.site,
+                vm=vm.owner.vm,
+                todo="Remove the mark of the one that is not meant (virsh metadata UUID https://muster.fleet/ns/vm/1 "
+                "--remove --config)",
+            )
+    return list(found.values())
 
 
 def each(

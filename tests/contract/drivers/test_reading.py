@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import libvirt
 import pytest
-from muster.drivers.driver import Ambiguous, NotFound, Unreachable
+from muster.drivers.driver import Ambiguous, Failed, NotFound, Unreachable
 from muster.drivers.libvirt import listing
 from muster.drivers.registry import open_site
 from muster.model.fleet import Site
@@ -54,6 +55,22 @@ def test_a_vm_that_goes_while_it_is_listed_is_left_out(world: World, monkeypatch
     found = {vm.uuid for vm in world.driver.list()}
     assert kept.uuid in found
     assert gone.uuid not in found
+
+
+@pytest.mark.parametrize("text", ["", "<domain><name>", "<domain><vcpu>x</vcpu></domain>"])
+def test_what_cannot_be_read_is_an_error_and_never_one_vm_less(
+    world: World, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    vm = world.made()
+    whole = libvirt.virDomain.XMLDesc
+
+    def answered(domain: Any, flags: int = 0) -> str:
+        return text if domain.UUIDString() == vm.uuid else whole(domain, flags)
+
+    monkeypatch.setattr(libvirt.virDomain, "XMLDesc", answered)
+    with pytest.raises(Failed, match=f"what libvirt says of the VM '{vm.name}' cannot be read"):
+        world.driver.list()
+    monkeypatch.undo()
 
 
 def test_get_by_name_and_by_uuid(world: World) -> None:

@@ -127,7 +127,7 @@ def test_no_value_breaks_out_of_its_element(name: str, network: str, path: str) 
     )
 )
 def test_tags_never_break_out_of_the_mark(value: Any) -> None:
-    written = marks.Written(WRITTEN.mark, {"tags": {"a": str(value)}}, seed=str(value))
+    written = marks.Written(WRITTEN.mark, {"tags": {"a": str(value)}}, seed="s-1")
     root = xml.parse(xml.build(VM("web", "lab"), UUID, written, [], accelerator="qemu"))
     assert [node.tag for node in root.findall("metadata/*")] == [marks.TAG]
     assert len(root.find("metadata")[0]) == 0  # type: ignore[index]
@@ -150,6 +150,14 @@ def test_tags_never_break_out_of_the_mark(value: Any) -> None:
 )
 def test_hostile_xml_is_not_parsed(text: str) -> None:
     with pytest.raises(ValueError, match="larger than 4 MiB or declares entities"):
+        xml.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "<domain><name>", "no XML", "<!doctype html>", "<a></b>"], ids=["empty", "cut", "text", "HTML", "torn"]
+)
+def test_what_is_no_xml_is_told(text: str) -> None:
+    with pytest.raises(ValueError, match="a description that is no XML"):
         xml.parse(text)
 
 

@@ -110,12 +110,25 @@ def test_what_is_no_mark_owns_nothing(text: str) -> None:
         {"fields": {"ports": {"nic0": {"22": "x"}}}},
         {"fields": {"ports": {"nic0": {"x": 22}}}},
         {"fields": {"ports": {"nic0": {"22": 99999}}}},
+        {"fields": {"ports": {"nic0": {"22": float("inf")}}}},
+        {"fields": {"ports": {"nic0": {"22": True}}}},
+        {"fields": {"ports": {"nic0": {"\u0662\u0662": 22}}}},
+        {"seed": {"a": 1}},
+        {"seed": "\x1b[31m"},
+        {"seed": "\ud800"},
     ],
     ids=str,
 )
 def test_a_mark_that_muster_cannot_have_written_owns_nothing(change: dict[str, Any]) -> None:
     """Somebody changed it by hand, or wrote it to be believed: the VM is left alone, and the listing goes on."""
     assert read(change) is None
+
+
+def test_what_is_read_is_in_normal_form() -> None:
+    """Whoever reads a mark trusts its types: a port that was checked as a number is one."""
+    written = read({"fields": {"protection": {"rpo": "24h"}, "health": [{"tcp": {"port": "22"}}]}})
+    assert written is not None
+    assert written.fields == {"protection": {"rpo": 86400}, "health": [{"tcp": {"port": 22}}]}
 
 
 def test_another_namespace_is_no_mark() -> None:

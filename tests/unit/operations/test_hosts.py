@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,6 +105,22 @@ def test_no_mark_adds_an_option_of_ssh(name: str, operation: str) -> None:
         "HostKeyAlias",
         "StrictHostKeyChecking",
     ]
+
+
+@pytest.mark.parametrize(
+    "folder", ["my fleets", "x -oProxyCommand=reboot", 'a"b', "a'b", "100%h", "a\\b", "$(reboot)", "{{ x }}", "täglich"]
+)
+def test_a_folder_adds_no_option_of_ssh(tmp_path: Path, folder: str) -> None:
+    """What ssh itself makes of the options: one file, the one beside the key."""
+    key = str(tmp_path / folder / "key")
+    fleet = replace(FLEET, sites={"lab": Site("lab", "libvirt", {"ssh": {"key": key}})})
+    words = shlex.split(hosts.variables(fleet, WEB)["ansible_ssh_common_args"])
+    argv = ["ssh", "-F", "none", "-G", *words, "127.0.0.1"]
+    done = subprocess.run(argv, capture_output=True, check=True, stdin=subprocess.DEVNULL)
+    told = dict(line.split(" ", 1) for line in done.stdout.decode("utf-8").splitlines() if " " in line)
+    assert told["userknownhostsfile"] == f"{key}.known_hosts"
+    assert told["hostname"] == "127.0.0.1"
+    assert "proxycommand" not in told
 
 
 @given(st.dictionaries(st.text(), st.text(), max_size=3), st.none() | st.text())

@@ -44,10 +44,14 @@ class Isolation:
 
 
 def parse(text: str) -> ET.Element:
-    """libvirt's XML, which a hostile host may have written: bounded, and without entities to expand."""
+    """libvirt's XML, which a hostile host may have written: bounded, and without entities to expand. Raises ValueError.
+    """
     if len(text) > _LIMIT or "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise ValueError("libvirt answered with a description that is larger than 4 MiB or declares entities")
-    return ET.fromstring(text)  # noqa: S314 - what makes it unsafe is refused above
+    try:
+        return ET.fromstring(text)  # noqa: S314 - what makes it unsafe is refused above
+    except ET.ParseError as error:
+        raise ValueError(f"libvirt answered with a description that is no XML ({error})") from error
 
 
 def mac_of(uuid: str, nic: str) -> str:

@@ -90,7 +90,8 @@ class LibvirtDriver(Driver):
 
     def reread(self, domain: Any) -> VM:
         """The VM as it is now, after a change."""
-        return listing.one(domain, self.site)
+        with told(self.site, domain.name(), "read the VM"):
+            return listing.one(domain, self.site)
 
     def check(self, desired: VM) -> None:
         support.check(desired, self.site, self.hostname, self.remote, self.access.options)
@@ -152,15 +153,22 @@ class LibvirtDriver(Driver):
                     todo="Rename one of the two, or adopt the one that exists",
                 )
             found = self.reread(twin)
-            if found.mark is None:
+            if found.mark is None or (found.mark.fleet, found.mark.vm) != (mark.fleet, mark.vm):
                 raise Conflict(
-                    f"a VM with the identity {uuid} exists without an ownership mark; nothing was changed",
+                    f"a VM with the identity {uuid} exists without an ownership mark of this VM; nothing was changed",
                     site=self.site,
                     vm=desired.name,
                     todo="Adopt it or remove it",
                 )
             if found.state["built"]:
                 return found  # an earlier try went through and only its answer was lost
+            if found.power != "off":  # Muster starts nothing that is half made, so its disks are not ours to remake
+                raise Conflict(
+                    "its mark says that it is half made, and yet it runs; it was left as it is",
+                    site=self.site,
+                    vm=desired.name,
+                    todo="Find out who started it; stop it, then run again to have it made anew",
+                )
             progress(f"{desired.name}: an earlier run stopped half way; its unfinished disks are made again")
             build.demolish(self, twin)
         return build.make(self, desired, uuid, mark, contents, seed=seed, isolation=isolation, progress=progress)

@@ -34,6 +34,8 @@ def every(connection: Any, site: str) -> list[VM]:
             except libvirt.libvirtError as error:
                 if not code_is(error, "VIR_ERR_NO_DOMAIN"):  # gone since the listing: proven, so left out
                     raise
+            except ValueError as error:  # a site that cannot be read is an error, never one VM less
+                raise ValueError(f"what libvirt says of the VM '{domain.name()}' cannot be read: {error}") from error
         return vms
 
 

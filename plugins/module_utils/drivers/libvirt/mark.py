@@ -20,6 +20,8 @@ _LIMIT = 256 << 10
 _NAME = re.compile(NAME)
 _FLEET = re.compile(NAME.removesuffix("$") + "(?:/drill)?$")  # twins of a drill are of a fleet of their own
 _OPERATION = re.compile(r"[A-Za-z0-9._-]{0,100}")
+_SEED = re.compile(r"[A-Za-z0-9-]{0,64}")
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
 
 
 @dataclass(frozen=True)
@@ -64,15 +66,25 @@ def read(domain: ET.Element) -> Written | None:
     try:
         data = json.loads(node.text)
         mark = Mark(data["fleet"], data["vm"], data.get("operation", ""))
-        fields = data.get("fields") or {}
-        if not (_FLEET.fullmatch(mark.fleet) and _NAME.fullmatch(mark.vm) and _OPERATION.fullmatch(mark.operation)):
+        seed = data.get("seed", "")
+        names = ((_FLEET, mark.fleet), (_NAME, mark.vm), (_OPERATION, mark.operation), (_SEED, seed))
+        if not all(pattern.fullmatch(text) for pattern, text in names):
             return None
-        normalise({key: value for key, value in fields.items() if key != "ports"})
-        for ports in (fields.get("ports") or {}).values():
-            if not all(0 < int(port) < 65536 for pair in ports.items() for port in pair):
-                return None
-        return Written(
-            mark, fields, data.get("built") is True, data.get("ready") is not False, str(data.get("seed", ""))
-        )
+        fields = data.get("fields") or {}
+        # What is read is what was checked: the normal form, never the text beside it.
+        known: dict[str, Any] = normalise({key: value for key, value in fields.items() if key != "ports"})
+        if fields.get("ports"):
+            known["ports"] = {nic: _ports(rules) for nic, rules in fields["ports"].items()}
+        return Written(mark, known, data.get("built") is True, data.get("ready") is not False, seed)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _ports(rules: Mapping[str, Any]) -> dict[str, int]:
+    """The loopback port of each port of the guest. Raises ValueError for what is none."""
+    found = {}
+    for guest, host in rules.items():
+        if not all(_PORT.fullmatch(str(port)) and int(port) < 65536 for port in (guest, host)):
+            raise ValueError("no port")
+        found[guest] = int(host)
+    return found

@@ -35,7 +35,7 @@ def _read(root: ET.Element) -> Snapshot:
         try:
             loaded = json.loads(text)
             ours = loaded if isinstance(loaded, dict) else {}
-        except ValueError:
+        except (ValueError, RecursionError):
             ours = {}
     return Snapshot(
         root.findtext("name") or "",
