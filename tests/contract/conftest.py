@@ -1,34 +1,54 @@
-"""The same tests for every site: libvirt's in-process test driver, and real QEMU."""
+"""The same tests for every site. A new platform is an entry in `SITES` and a file beside `sites.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import pytest
+from libvirt_site import LibvirtWorld, boot_image
 from muster.drivers.driver import Image
 from muster.drivers.registry import open_site
 from muster.model.fleet import Site
-from sites import World, boot_image
-
-SITES = ["test", "qemu"]
+from sites import World
 
 
-@pytest.fixture(params=SITES)
+def _test(_request: pytest.FixtureRequest) -> Iterator[World]:
+    access = Site("quick", "libvirt", {"uri": "test:///default", "pool": "default-pool"})
+    yield LibvirtWorld(open_site(access), access, real=False)
+
+
+def _qemu(request: pytest.FixtureRequest) -> Iterator[World]:
+    pool = request.getfixturevalue("site_pool")
+    access = Site("real", "libvirt", {"uri": pool.uri, "pool": pool.name})
+    yield LibvirtWorld(open_site(access), access, real=True)
+
+
+# Each makes its world, and after the test takes down what it had to start for it.
+SITES: dict[str, Callable[[pytest.FixtureRequest], Iterator[World]]] = {"test": _test, "qemu": _qemu}
+
+
+ON_LIBVIRT_ALONE = ("ansible", "image", "operations")  # these folders' tests name libvirt's own options and programs
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that asks for a world, and does not say which, runs on every site."""
+    said = any(mark.args[0] == "world" for mark in metafunc.definition.iter_markers("parametrize"))
+    if "world" in metafunc.fixturenames and not said:
+        alone = metafunc.definition.path.parent.name in ON_LIBVIRT_ALONE
+        metafunc.parametrize("world", ["test", "qemu"] if alone else list(SITES), indirect=True)
+
+
+@pytest.fixture
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     """A site; all that the test made there is gone after it."""
-    if request.param == "test":
-        access = Site("quick", "libvirt", {"uri": "test:///default", "pool": "default-pool"})
-    else:
-        pool: Any = request.getfixturevalue("site_pool")
-        access = Site("real", "libvirt", {"uri": pool.uri, "pool": pool.name})
-    driver = open_site(access)
-    found = World(driver, access, str(access["pool"]), request.param == "qemu")
+    site = SITES[request.param](request)
+    found = next(site)
     try:
         yield found
     finally:
         found.clean()
-        driver.close()
+        found.driver.close()
+        next(site, None)
 
 
 @pytest.fixture(scope="session")

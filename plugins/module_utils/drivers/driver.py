@@ -82,7 +82,9 @@ class Capability(enum.StrEnum):
     INCREMENTAL = "incremental"
     RESTORE = "restore"
     ISOLATE = "isolate"  # a restored twin that reaches nothing outside
+    ARCHIVE = "archive"  # backups that the platform keeps in a storage of its own, and restores from
     IMAGE = "image"  # create from the content of an image
+    TEMPLATE = "template"  # create as a copy of a template that the site keeps
     CONSOLE = "console"  # boot progress can be followed
     GUEST_EXEC = "guest_exec"  # run a program in the guest without its network
 
@@ -94,6 +96,14 @@ class Image:
     name: str
     path: Path
     sha256: str
+
+
+@dataclass(frozen=True)
+class Template:
+    """An image that the site itself keeps as a template: `source` is its name or number there."""
+
+    name: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -130,6 +140,21 @@ class Backup:
     disks: tuple[BackupDisk, ...]
     consistency: str  # ``filesystem`` (frozen by the guest agent), ``crash`` or ``offline``
     why: str = ""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A backup that the platform keeps whole, configuration and disks, because it hands no disks out.
+
+    `id` is the platform's name of it; `created` epoch seconds (UTC); `restore_point` what `Driver.archive` was asked
+    to call it, empty for one that is not Muster's.
+    """
+
+    id: str
+    created: float
+    restore_point: str
+    bytes: int
+    consistency: str  # as `Backup`'s
 
 
 @dataclass(frozen=True)
@@ -189,7 +214,7 @@ class Driver(ABC):
         """How this platform must do `change` to `actual`: live, power_cycle, replace or mark."""
 
     @abstractmethod
-    def create(self, desired: VM, mark: Mark, image: Image | None, progress: Progress = silent) -> VM:
+    def create(self, desired: VM, mark: Mark, image: Image | Template | None, progress: Progress = silent) -> VM:
         """Make the VM, powered off. A half-made one of an earlier try is carried on with, never doubled."""
 
     @abstractmethod
@@ -249,6 +274,24 @@ class Driver(ABC):
         """Make the VM from `disks` (name → qcow2 file that stands alone), powered off. `isolated`: as a twin with a
         new identity whose NICs reach nothing; only `endpoint` reaches it."""
         raise self.lacks(Capability.RESTORE, desired)
+
+    def archive(self, vm: VM, restore_point: str, progress: Progress = silent) -> Archive:
+        """Back the VM up into the platform's own storage. One that is called `restore_point` already is returned."""
+        raise self.lacks(Capability.ARCHIVE, vm)
+
+    def archives(self, vm: VM) -> Sequence[Archive]:
+        """The archives of a VM, oldest first; the VM itself may be gone."""
+        raise self.lacks(Capability.ARCHIVE, vm)
+
+    def delete_archive(self, vm: VM, archive: Archive) -> None:
+        """Delete one archive of Muster's; deleting one that is gone is fine."""
+        raise self.lacks(Capability.ARCHIVE, vm)
+
+    def restore_archive(
+        self, desired: VM, mark: Mark, archive: Archive, isolated: bool = False, progress: Progress = silent
+    ) -> VM:
+        """`restore`, from an archive."""
+        raise self.lacks(Capability.ARCHIVE, desired)
 
     def needs(self, capability: Capability, vm: VM) -> None:
         """Raise Unsupported where this platform does not declare `capability`."""

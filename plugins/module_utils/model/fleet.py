@@ -170,10 +170,10 @@ class _Reader:
                     self.problem("'sha256' is missing; an image from a URL needs it", (*path, "images", image))
                 if "path" in where:
                     where["path"] = self.beside(where["path"])
-            if "key" in options.get("ssh", {}):
-                options["ssh"]["key"] = self.beside(options["ssh"]["key"])
-            if "repository" in options:
-                options["repository"] = self.beside(options["repository"])
+            for holder, key in ((options.get("ssh"), "key"), (options.get("tls"), "ca"), (options, "credentials"),
+                                (options, "repository")):
+                if holder and key in holder:
+                    holder[key] = self.beside(holder[key])
             sites[name] = Site(name, str(options.pop("platform", "")), options)
         return sites
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .fields import VM_FIELDS, Field, field
-from .patterns import DATE, IMAGE, LABEL, NAME, PATH, SHA256, URI, URL, VMS
+from .patterns import DATE, FINGERPRINT, IMAGE, LABEL, NAME, PATH, SHA256, URI, URL, VMS
 
 MAX_VMS = 10_000
 PLATFORMS = ["libvirt", "vsphere", "proxmox"]
@@ -13,6 +13,16 @@ IMAGE_FIELDS: dict[str, Field] = {
                   pattern=PATH),
     "url": field("str", "Address of the image.", "mark", pattern=URL),
     "sha256": field("str", "SHA-256 of the image, in hexadecimal. Needed with I(url).", "mark", pattern=SHA256),
+    "template": field("str", "Name of a template that the site itself keeps (vSphere, Proxmox), or its number.", "mark",
+                      pattern=IMAGE),
+}
+
+TLS_FIELDS: dict[str, Field] = {
+    "ca": field("str", "File with the certificates of the authorities to trust, as PEM. A relative path begins at the "
+                "folder of the fleet file. Those of the system if unset.", "mark", pattern=PATH),
+    "fingerprint": field("str", "SHA-256 fingerprint of the one certificate to trust.", "mark", pattern=FINGERPRINT),
+    "verify": field("bool", "Whether the certificate is verified. Without it anybody between here and the site can "
+                    "take the credentials.", "mark", default=True),
 }
 
 SSH_FIELDS: dict[str, Field] = {
@@ -25,12 +35,16 @@ SITE_FIELDS: dict[str, Field] = {
     "platform": field("str", "Platform of the site.", "mark", choices=PLATFORMS, required=True, example="libvirt"),
     "uri": field("str", "Address of the site, in the form of its platform.", "mark", pattern=URI,
                  example="qemu:///system"),
+    "credentials": field("str", "File with the site's credentials; for Proxmox an API token, such as "
+                         "C(user@realm!name=secret). A relative path begins at the folder of the fleet file. The "
+                         "environment variable C(MUSTER_CREDENTIALS_<SITE>) goes before it.", "mark", pattern=PATH),
+    "tls": field("dict", "How the site's certificate is verified.", "mark", options=TLS_FIELDS),
     "pool": field("str", "Storage pool of disks that name none.", "mark", pattern=LABEL),
     "tiers": field("dict", "Storage pool of each storage tier.", "mark", keys=LABEL, pattern=LABEL),
     "networks": field("list", "Networks that NICs may name, beside C(user). Any if unset.", "mark", elements="str",
                       pattern=LABEL, max_items=1024),
     "images": field("dict", "Images of the site by name. VMs may then use these only.", "mark", keys=IMAGE,
-                    values=IMAGE_FIELDS, one_of=("path", "url"), max_items=1024),
+                    values=IMAGE_FIELDS, one_of=("path", "url", "template"), max_items=1024),
     "ssh": field("dict", "How guests are reached.", "mark", options=SSH_FIELDS),
     "repository": field("str", "Folder of the restore points. A relative path begins at the folder of the fleet file.",
                         "mark", pattern=PATH),

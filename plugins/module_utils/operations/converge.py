@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..drivers.driver import Capability, Conflict, Driver, DriverError, Progress, silent
+from ..drivers.driver import Capability, Conflict, Driver, DriverError, Progress, Template, silent
 from ..model.errors import Impossible
 from ..model.fleet import Fleet
 from ..model.fleet_planner import FleetPlan, VMPlan, plan_fleet
@@ -186,8 +186,8 @@ def _carry_out(
     mark = Mark(desired.owner.fleet, desired.owner.vm, operation)
     if actual is None or part.how == "replace":
         image = images.resolve(fleet.sites[desired.site], desired, progress)
-        if desired["image"] and Capability.IMAGE not in driver.capabilities:
-            raise driver.lacks(Capability.IMAGE, desired)
+        if image is not None:
+            driver.needs(Capability.TEMPLATE if isinstance(image, Template) else Capability.IMAGE, desired)
         if actual is not None:
             driver.delete(actual, progress)
         now = driver.create(desired, mark, image, progress)

@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible.module_utils.urls import open_url
 
-from ..drivers.driver import Conflict, Image, Progress
+from ..drivers.driver import Conflict, Image, Progress, Template
 from ..model.fleet import Site
 from ..model.vm import VM
 
@@ -21,8 +21,9 @@ _CHUNK = 1 << 20
 _LIMIT = 64 << 30
 
 
-def resolve(site: Site, vm: VM, progress: Progress) -> Image | None:
-    """The image that `vm` is made from, on this machine and of the hash that the catalogue gives; None if it has none.
+def resolve(site: Site, vm: VM, progress: Progress) -> Image | Template | None:
+    """The image that `vm` is made from, on this machine and of the hash that the catalogue gives, or the site's own
+    template; None if it has none.
 
     Raises Conflict where it is missing, incomplete or another one.
     """
@@ -37,6 +38,8 @@ def resolve(site: Site, vm: VM, progress: Progress) -> Image | None:
             vm=vm.name,
             todo=f"Add it under sites.{site.name}.images",
         )
+    if entry.get("template"):
+        return Template(name, entry["template"])
     path = Path(entry["path"]) if entry.get("path") else _fetch(entry, site, vm, progress)
     if not path.is_file():
         raise Conflict(

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 from fleets import Small
+from libvirt_site import real
 from plays import run
-from sites import World, real
+from sites import World
 
 pytestmark = real
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 from fleets import Small
+from libvirt_site import real
 from plays import fleet_task, play
-from sites import World, real
+from sites import World
 
 
 @pytest.fixture

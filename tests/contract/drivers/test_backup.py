@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from libvirt_site import content, real, write
 from muster.drivers import qcow2
 from muster.drivers.driver import Backup, Conflict, Failed, NotFound
 from muster.drivers.libvirt import domain as xml
 from muster.drivers.libvirt import forwards
 from muster.model.vm import VM
-from sites import World, content, real, sha256, write
+from sites import World, sha256
 
 pytestmark = real
 FORWARDED: dict[str, Any] = {"nics": [{"network": "user", "forwards": [{"guest": 22}]}]}

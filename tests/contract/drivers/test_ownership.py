@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from libvirt_site import real
 from muster.drivers.driver import Capability, Conflict, Snapshot
-from muster.drivers.libvirt import mark as marks
 from muster.model.planner import Change
 from muster.model.vm import VM
-from sites import World, real, sha256
+from sites import World, sha256
 
 CALLS: dict[str, Callable[[World, VM, Path], object]] = {
     "delete": lambda world, vm, folder: world.driver.delete(vm),
@@ -41,8 +41,7 @@ ALMOST = {
 def test_refused(world: World, call: str, text: str, tmp_path: Path) -> None:
     if call == "backup" and Capability.BACKUP not in world.driver.capabilities:
         return  # Unsupported comes first; that is tested
-    body = f"<metadata><m:vm xmlns:m='{marks.NAMESPACE}'>{text}</m:vm></metadata>" if text else ""
-    vm = world.foreign(body=body)
+    vm = world.foreign(mark=text)
     before = world.picture()
     with pytest.raises(Conflict, match="the VM bears no ownership mark of Muster; it was left as it is") as caught:
         CALLS[call](world, vm, tmp_path)
@@ -53,7 +52,7 @@ def test_refused(world: World, call: str, text: str, tmp_path: Path) -> None:
 
 def test_a_hostile_mark_does_not_break_the_listing(world: World) -> None:
     for index, text in enumerate(ALMOST.values()):
-        world.foreign(f"x{index}", body=f"<metadata><m:vm xmlns:m='{marks.NAMESPACE}'>{text}</m:vm></metadata>")
+        world.foreign(f"x{index}", mark=text)
     ours = world.made()
     assert [vm.uuid for vm in world.driver.list() if vm.mark is not None and vm.name.startswith(world.names)] == [
         ours.uuid
@@ -87,8 +86,7 @@ def test_a_volume_of_a_namesake_outlives_the_vm(world: World, site_pool: Any) ->
 
 def test_snapshots_of_others_are_seen_and_bear_no_operation(world: World) -> None:
     vm = world.made()
-    domain: Any = world.domain(vm)
-    domain.snapshotCreateXML("<domainsnapshot><name>theirs</name><description>before</description></domainsnapshot>")
-    domain.snapshotCreateXML("<domainsnapshot><name>muster-x</name><description>[1]</description></domainsnapshot>")
+    world.foreign_snapshot(vm, "theirs", "before")
+    world.foreign_snapshot(vm, "muster-x", "[1]")
     found = world.driver.snapshots(vm)
     assert {(snapshot.id, snapshot.operation) for snapshot in found} == {("theirs", ""), ("muster-x", "")}

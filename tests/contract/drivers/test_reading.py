@@ -6,6 +6,7 @@ from typing import Any
 
 import libvirt
 import pytest
+from libvirt_site import on_libvirt
 from muster.drivers.driver import Ambiguous, Failed, NotFound, Unreachable
 from muster.drivers.libvirt import listing
 from muster.drivers.registry import open_site
@@ -24,6 +25,7 @@ def test_every_vm_is_listed_ours_and_others(world: World) -> None:
         assert vm.mark == world.mark(vm)
 
 
+@on_libvirt
 def test_a_listing_costs_one_listing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in "abc":
         world.made(name)
@@ -42,6 +44,7 @@ def test_a_listing_costs_one_listing(world: World, monkeypatch: pytest.MonkeyPat
     assert len(calls) <= 2  # and one for all statistics: none of them for each VM
 
 
+@on_libvirt
 def test_a_vm_that_goes_while_it_is_listed_is_left_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     kept, gone = world.made("a"), world.made("b")
     one = listing.one
@@ -57,6 +60,7 @@ def test_a_vm_that_goes_while_it_is_listed_is_left_out(world: World, monkeypatch
     assert gone.uuid not in found
 
 
+@on_libvirt
 @pytest.mark.parametrize("text", ["", "<domain><name>", "<domain><vcpu>x</vcpu></domain>"])
 def test_what_cannot_be_read_is_an_error_and_never_one_vm_less(
     world: World, monkeypatch: pytest.MonkeyPatch, text: str
@@ -102,7 +106,7 @@ def test_two_matches_are_both_named(world: World) -> None:
         assert str(vm.uuid) in str(caught.value)
         assert str(twin.uuid) in str(caught.value)
     finally:
-        world.domain(twin).undefine()
+        world.remove(twin)
 
 
 @pytest.mark.parametrize(

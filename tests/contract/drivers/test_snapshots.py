@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from libvirt_site import content, real, write
 from muster.drivers.driver import Conflict, NotFound, Snapshot
-from sites import World, content, real, write
+from sites import World
 
 
 def test_take(world: World) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from muster.drivers.driver import Capability, Driver, Image, Snapshot, Unsupported
+from muster.drivers.driver import Capability, Driver, Image, Snapshot, Template, Unsupported
 from muster.model.vm import VM
 from sites import World
 
@@ -33,6 +33,10 @@ CALLS: dict[Capability, Callable[[World, Driver, VM, Path], object]] = {
     ),
     Capability.IMAGE: lambda world, driver, vm, folder: driver.create(
         world.wanted("twin"), world.mark(world.wanted("twin")), Image("x", folder / "root.qcow2", "")
+    ),
+    Capability.ARCHIVE: lambda world, driver, vm, folder: driver.archive(vm, "point"),
+    Capability.TEMPLATE: lambda world, driver, vm, folder: driver.create(
+        world.wanted("twin"), world.mark(world.wanted("twin")), Template("x", "debian")
     ),
     Capability.CONSOLE: lambda world, driver, vm, folder: driver.wait_ready(vm, stall=1, timeout=1),
     Capability.GUEST_EXEC: lambda world, driver, vm, folder: driver.execute(vm, ["true"], timeout=1),

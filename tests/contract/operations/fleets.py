@@ -22,7 +22,7 @@ class Small:
 
     def __init__(self, world: World, folder: Path, **vms: Any) -> None:
         self.world, self.folder, self.path = world, folder, folder / "fleet.yml"
-        site = {"platform": "libvirt", **world.access.options, "repository": str(folder / "repository")}
+        site = {"platform": world.access.platform, **world.access.options, "repository": str(folder / "repository")}
         self.document: dict[str, Any] = {
             "fleet": world.fleet,
             "sites": {world.access.name: site},

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from fleets import Small, shape
+from libvirt_site import real
 from muster.drivers.driver import Failed
 from muster.operations import converge
 from muster.operations.converge import Outcome
-from sites import World, real
+from sites import World
 
 Edit = Callable[[dict[str, Any]], object]
 

@@ -30,9 +30,7 @@ def test_both_stay_as_they_are_and_both_are_named(world: World, tmp_path: Path, 
     small.run()
     vm = world.driver.get(small.name("a"))
     root = ET.fromstring(world.domain(vm).XMLDesc())
-    mark = root.find(f"metadata/{marks.TAG}")
-    assert mark is not None
-    copy = world.foreign("a-copy", body=f"<metadata>{ET.tostring(mark, encoding='unicode')}</metadata>")
+    copy = world.foreign("a-copy", mark=root.findtext(f"metadata/{marks.TAG}"))
     assert copy.mark == vm.mark
     before = world.picture()
     try:

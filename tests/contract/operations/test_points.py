@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from fleets import Small
+from libvirt_site import content, real, write
 from muster.model.errors import ModelError
 from muster.model.vm import Mark
 from muster.operations import backup, drill, snapshot
 from muster.operations.drill import REALM
-from sites import World, content, real, write
+from sites import World
 
 
 @pytest.fixture

@@ -15,7 +15,21 @@ from typing import Any, ClassVar
 from ...model.fleet import Site
 from ...model.planner import Change
 from ...model.vm import VM, Mark
-from ..driver import Backup, Capability, Conflict, Driver, Executed, Failed, Image, NotFound, Progress, Snapshot, silent
+from ..driver import (
+    Backup,
+    Capability,
+    Conflict,
+    Driver,
+    Executed,
+    Failed,
+    Image,
+    NotFound,
+    Progress,
+    Snapshot,
+    Template,
+    silent,
+)
+from ..ownership import adopted, identity, not_owned
 from . import backup, build, changes, forwards, guest, listing, snapshots, support
 from . import domain as xml
 from . import mark as marks
@@ -40,7 +54,7 @@ class LibvirtDriver(Driver):
             self.hostname = self.connection.getHostname()
         # libvirt's own test driver keeps all in memory: it runs no guest and holds no bytes.
         self.capabilities = (
-            frozenset(Capability)
+            frozenset(Capability) - {Capability.TEMPLATE, Capability.ARCHIVE}
             if self.type != "test"
             else frozenset({Capability.POWER, Capability.CHANGE, Capability.SNAPSHOT, Capability.REVERT})
         )
@@ -80,12 +94,7 @@ class LibvirtDriver(Driver):
         with told(self.site, vm.name, "read the VM"):
             root = xml.parse(domain.XMLDesc(0))
         if marks.read(root) is None:
-            raise Conflict(
-                f"unable to {doing}: the VM bears no ownership mark of Muster; it was left as it is",
-                site=self.site,
-                vm=vm.name,
-                todo="Muster changes only VMs that it made or was told to adopt",
-            )
+            raise not_owned(doing, self.site, vm.name)
         return domain
 
     def reread(self, domain: Any) -> VM:
@@ -101,7 +110,9 @@ class LibvirtDriver(Driver):
 
     # Making and changing
 
-    def create(self, desired: VM, mark: Mark, image: Image | None, progress: Progress = silent) -> VM:
+    def create(self, desired: VM, mark: Mark, image: Image | Template | None, progress: Progress = silent) -> VM:
+        if isinstance(image, Template):
+            raise self.lacks(Capability.TEMPLATE, desired)
         if image is not None:
             self.needs(Capability.IMAGE, desired)
         uuid = identity(mark, self.site)
@@ -144,31 +155,9 @@ class LibvirtDriver(Driver):
         with told(self.site, desired.name, "look for a VM of this name"):
             twins = [d for d in self.connection.listAllDomains() if uuid == d.UUIDString() or d.name() == desired.name]
         for twin in twins:
-            if twin.UUIDString() != uuid:
-                raise Conflict(
-                    f"another VM of this name exists (UUID {twin.UUIDString()}) and is not this fleet's; "
-                    "nothing was changed",
-                    site=self.site,
-                    vm=desired.name,
-                    todo="Rename one of the two, or adopt the one that exists",
-                )
-            found = self.reread(twin)
-            if found.mark is None or (found.mark.fleet, found.mark.vm) != (mark.fleet, mark.vm):
-                raise Conflict(
-                    f"a VM with the identity {uuid} exists without an ownership mark of this VM; nothing was changed",
-                    site=self.site,
-                    vm=desired.name,
-                    todo="Adopt it or remove it",
-                )
-            if found.state["built"]:
-                return found  # an earlier try went through and only its answer was lost
-            if found.power != "off":  # Muster starts nothing that is half made, so its disks are not ours to remake
-                raise Conflict(
-                    "its mark says that it is half made, and yet it runs; it was left as it is",
-                    site=self.site,
-                    vm=desired.name,
-                    todo="Find out who started it; stop it, then run again to have it made anew",
-                )
+            found = adopted(desired, uuid, mark, self.reread(twin))
+            if found is not None:
+                return found
             progress(f"{desired.name}: an earlier run stopped half way; its unfinished disks are made again")
             build.demolish(self, twin)
         return build.make(self, desired, uuid, mark, contents, seed=seed, isolation=isolation, progress=progress)
@@ -384,8 +373,3 @@ class LibvirtDriver(Driver):
     ) -> Backup:
         self.needs(Capability.BACKUP, vm)
         return backup.take(self, self.owned(vm, "take a backup"), directory, restore_point, parent, progress)
-
-
-def identity(mark: Mark, site: str) -> str:
-    """The UUID of a fleet's VM at a site: the same on each try, so that the platform itself refuses a second one."""
-    return str(uuids.uuid5(uuids.NAMESPACE_URL, f"{marks.NAMESPACE}/{mark.fleet}/{site}/{mark.vm}"))
