@@ -8,7 +8,7 @@ replace, and null unsets. Each layer is checked where it stands, so that an erro
 from __future__ import annotations
 
 import os.path
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -73,6 +73,13 @@ class Fleet:
                 return vm
         known = [vm.name for vm in self.vms]
         raise ModelError(f"fleet '{self.name}' has no VM {show(name)}; {nearest(name, known)}", (), self.source)
+
+    def documents(self, vms: Iterable[VM] | None = None) -> list[dict[str, Any]]:
+        """The VMs (`vms`, all of the fleet by default) as rules see them: each with the platform of its site."""
+        return [
+            {**vm.document(), "platform": self.sites[vm.site].platform}
+            for vm in (self.vms if vms is None else vms)
+        ]
 
     def at(self, site: str) -> tuple[VM, ...]:
         """The VMs of one site."""
