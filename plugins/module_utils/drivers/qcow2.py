@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
+import struct
 import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,46 +17,72 @@ from ..model.units import format_size
 from .driver import BackupDisk, Conflict, Failed
 
 
+_MAGIC = b"QFI\xfb"
+_HEADER = struct.Struct(">4sIQIIQI")  # magic, version, backing file (offset, length), cluster bits, size, encryption
+_FEATURES = struct.Struct(">Q")
+_FEATURES_AT = 72
+_LARGEST = 64 << 40
+# Features that a reader must know, of version 3: left dirty, compressed otherwise, large tables. What is not among them
+# is a corrupt image, one whose data lies in another file, or one of a QEMU to come.
+_HARMLESS = 1 << 0 | 1 << 3 | 1 << 4
+_DATA_FILE = 1 << 2
+
+
 def check_image(path: Path, site: str, vm: str) -> None:
-    """Refuse a file that is not a qcow2 image standing alone: a backing or data file reads any file of the host."""
+    """Refuse a file that is not a qcow2 image standing alone: a backing or data file reads any file of the host.
+
+    The header is read first, by us: QEMU's tools open what a header names before they say so.
+    """
+
+    def refused(why: str, todo: str = "Build or fetch the image again (make image)") -> Conflict:
+        return Conflict(f"{path} {why}", site=site, vm=vm, todo=todo)
+
+    alone = "and was refused: an image must stand alone"
+    flatten = "Flatten it with qemu-img convert on a machine that trusts it"
+    broken = "is not a complete qcow2 image"
+    header = _header(path)
+    if header is None:
+        raise refused(f"{broken}; nothing was made")
+    version, backing, length, size, encryption, features, named = header
+    if backing or length:
+        raise refused(f"has the backing file '{named}' {alone}", flatten)
+    if features & _DATA_FILE:
+        raise refused(f"has a data file {alone}", flatten)
+    if encryption:
+        raise refused("is encrypted and was refused: nobody here has its key", "Decrypt it with qemu-img convert")
+    if version not in (2, 3) or features & ~_HARMLESS:
+        raise refused(f"{broken}: it says that it is corrupt, or of a version that is not known; nothing was made")
+    if size > _LARGEST:
+        raise refused(f"claims a size of {format_size(size)} and was refused", "Use an image of at most 64 TiB")
     info = _info(path)
     if info is None:
-        raise Conflict(
-            f"{path} is not a complete qcow2 image; nothing was made",
-            site=site,
-            vm=vm,
-            todo="Build or fetch the image again (make image)",
-        )
-    for key, what in (("backing-filename", "backing file"), ("full-backing-filename", "backing file")):
-        if info.get(key):
-            raise Conflict(
-                f"{path} has the {what} '{info[key]!s:.80}' and was refused: an image must stand alone",
-                site=site,
-                vm=vm,
-                todo="Flatten it with qemu-img convert on a machine that trusts it",
-            )
+        raise refused(f"{broken}; nothing was made")
     data = (info.get("format-specific") or {}).get("data") or {}
-    if data.get("data-file"):
-        raise Conflict(
-            f"{path} has the data file '{data['data-file']!s:.80}' and was refused: an image must stand alone",
-            site=site,
-            vm=vm,
-            todo="Flatten it with qemu-img convert on a machine that trusts it",
-        )
+    if any(info.get(key) for key in ("backing-filename", "full-backing-filename")) or data.get("data-file"):
+        raise refused(f"names another file {alone}", flatten)
     if not _complete(path):
-        raise Conflict(
-            f"{path} is not a complete qcow2 image: its end is missing or its tables are broken; nothing was made",
-            site=site,
-            vm=vm,
-            todo="Build or fetch the image again (make image)",
-        )
-    if int(info.get("virtual-size") or 0) > 64 << 40:
-        raise Conflict(
-            f"{path} claims a size of {format_size(int(info['virtual-size']))} and was refused",
-            site=site,
-            vm=vm,
-            todo="Use an image of at most 64 TiB",
-        )
+        raise refused(f"{broken}: its end is missing or its tables are broken; nothing was made")
+
+
+def _header(path: Path) -> tuple[int, int, int, int, int, int, str] | None:
+    """(version, offset and length of the backing file's name, virtual size, encryption, features, that name) of a
+    qcow2 file; None where it is none. A pipe or a device is not waited for."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as file:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                return None
+            head = file.read(_FEATURES_AT + _FEATURES.size)
+            magic, version, backing, length, _bits, size, encryption = _HEADER.unpack_from(head)
+            features = _FEATURES.unpack_from(head, _FEATURES_AT)[0] if version > 2 else 0
+            if magic != _MAGIC:
+                return None
+            file.seek(min(backing, 1 << 30))
+            named = file.read(min(length, 1023)) if backing else b""
+    except (OSError, struct.error):
+        return None
+    shown = "".join(one if one.isprintable() else "?" for one in named.decode("utf-8", "replace"))
+    return version, backing, length, size, encryption, features, shown[:80]
 
 
 def _info(path: Path) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import re
 import socket
 import threading
@@ -16,6 +17,7 @@ from ..drivers.driver import Driver, DriverError, Progress, silent
 from ..model.vm import VM
 
 _BODY_LIMIT = 1 << 20
+_TRAFFIC_LIMIT = 8 << 20  # bytes of one whole answer, with headers and what the encoding adds
 _CONTROL = re.compile(r"[^\x20-\x7e]+")
 _POLL = 1.0
 _TOTAL = 30.0  # seconds for one HTTP answer: a guest that drips its bytes would hold us for ever
@@ -77,6 +79,7 @@ def _http(driver: Driver, vm: VM, options: Mapping[str, Any]) -> Check:
     try:
         host, at = driver.endpoint(vm, port)
         connection = http.client.HTTPConnection(host, at, timeout=10)
+        connection.response_class = _Answer
         connection.connect()
         cut = threading.Timer(_TOTAL, _hang_up, (connection.sock,))
         try:
@@ -90,13 +93,42 @@ def _http(driver: Driver, vm: VM, options: Mapping[str, Any]) -> Check:
         finally:
             cut.cancel()
             connection.close()
-    except (OSError, http.client.HTTPException, DriverError) as error:
+    except (OSError, ValueError, http.client.HTTPException, DriverError) as error:
         return Check(name, "failed", clean(f"no answer: {error}"))
     if answer.status != status:
         return Check(name, "failed", f"answered {answer.status}, expected {status}")
     if contains and contains not in body:
         return Check(name, "failed", f"answered {status}, but without '{contains}': '{clean(body, 80)}'")
     return Check(name, "passed", f"answered {status}" + (f" with '{contains}'" if contains else ""))
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer that ends at a bound: Python's reader believes a chunk of -1 bytes and reads until memory is full."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.fp = io.BufferedReader(_Metered(self.fp))
+
+
+class _Metered(io.RawIOBase):
+    """A stream of which at most `_TRAFFIC_LIMIT` bytes are read."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner, self.left = inner, _TRAFFIC_LIMIT
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = int(self.inner.readinto1(buffer) or 0)
+        self.left -= count
+        if self.left < 0:
+            raise OSError(f"it sent more than {_TRAFFIC_LIMIT >> 20} MiB")
+        return count
+
+    def close(self) -> None:
+        self.inner.close()
+        super().close()
 
 
 def _hang_up(connection: socket.socket) -> None:

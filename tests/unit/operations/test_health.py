@@ -57,6 +57,26 @@ def test_http(server: Callable[[socket.socket], None], options: dict[str, Any], 
     assert answer.detail.isprintable()
 
 
+@pytest.mark.parametrize("size", [b"-1", b"-5", b"ffffffffffffffff", b"9" * 5000, b"x", b""])
+def test_an_endless_answer_is_cut(size: bytes) -> None:
+    """A hostile guest sends as long as we read; what Python's reader makes of the size of a chunk is its own affair."""
+    sent = 0
+
+    def endless(connection: socket.socket) -> None:
+        nonlocal sent
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + size + b"\r\n")
+        while sent < 256 << 20:
+            connection.sendall(b"x" * 65536)
+            sent += 65536
+
+    with serving(endless) as port:
+        answer = asked("http", port=port, contains="open")
+    assert answer.outcome == "failed"
+    assert answer.detail.isprintable()
+    assert sent < 64 << 20
+
+
 def test_http_sends_the_path_and_the_name() -> None:
     heard: list[bytes] = []
 
