@@ -16,7 +16,6 @@ from typing import Any
 from ..model.units import format_size
 from .driver import BackupDisk, Conflict, Failed
 
-
 _MAGIC = b"QFI\xfb"
 _HEADER = struct.Struct(">4sIQIIQI")  # magic, version, backing file (offset, length), cluster bits, size, encryption
 _FEATURES = struct.Struct(">Q")

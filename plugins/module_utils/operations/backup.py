@@ -9,11 +9,13 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..drivers import qcow2
 from ..drivers.driver import Capability, Conflict, Driver, DriverError, Progress, silent
 from ..model.errors import ModelError
 from ..model.fleet import Fleet
+from ..model.normal import normalise
 from ..model.vm import VM, Mark
 from . import retention
 from .repository import Damaged, Part, Repository, RestorePoint, verify
@@ -268,7 +270,7 @@ def restore(fleet: Fleet, driver: Driver, vm: VM, id_: str | None = None, progre
 
 def as_restored(vm: VM, point: RestorePoint, name: str | None = None) -> VM:
     """`vm` with the disks that a restore point holds, each at least as large as its content."""
-    known = {disk["name"]: disk for disk in (vm["disks"] or point.spec.get("disks") or ())}
+    known = {disk["name"]: disk for disk in vm["disks"] or _disks_then(point)}
     disks = [
         {
             **known.get(part.name, {}),
@@ -284,6 +286,15 @@ def as_restored(vm: VM, point: RestorePoint, name: str | None = None) -> VM:
         point.uuid,
         state={"seed": point.seed, "hostname": vm.name},
     )
+
+
+def _disks_then(point: RestorePoint) -> list[dict[str, Any]]:
+    """The disks as they were configured when the restore point was taken; none where its manifest says what no disk
+    can be. They are then made with the site's defaults."""
+    try:
+        return list(normalise({"disks": point.spec.get("disks") or []})["disks"])
+    except ModelError:
+        return []
 
 
 def restore_all(

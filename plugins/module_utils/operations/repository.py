@@ -17,9 +17,10 @@ import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
-from ..model.patterns import NAME
+from ..model.errors import ModelError
+from ..model.patterns import NAME, SHA256
 from ..model.vm import VM
 
 MANIFEST = "manifest.json"
@@ -28,12 +29,15 @@ _LIMIT = 4 << 20
 _CHUNK = 1 << 20
 _LATEST = 32503680000  # the year 3000, in epoch seconds: no restore point is younger
 _NAME = re.compile(NAME)
+_IDENTITY = re.compile(r"[A-Za-z0-9-]{0,64}")  # a UUID, or what a guest was first booted with
+_LARGEST = 64 << 40  # bytes of a disk, as in the field table
+_MOST_DISKS = 64
 _ID = re.compile(r"^[0-9]{8}-[0-9]{6}-[a-z]{1,20}-[0-9a-f]{6}$")
 MAX_CHAIN = 64
 
 
-class Damaged(Exception):
-    """A restore point that must not be used: the sentence says which part and why."""
+class Damaged(ModelError):
+    """A restore point, or a repository, that must not be used: the sentence says which part and why."""
 
 
 @dataclass(frozen=True)
@@ -84,19 +88,28 @@ class Repository:
         self.root = root
 
     def folder(self, vm: VM) -> Path:
-        """The folder of one VM."""
-        names = (vm.owner.fleet, vm.site, vm.owner.vm)
-        for name in names:
+        """The folder of one VM. Raises Damaged where a link below the root leads out of the repository."""
+        folder = self.root
+        for name in (vm.owner.fleet, vm.site, vm.owner.vm):
             if not _NAME.fullmatch(name):
                 raise Damaged(f"'{name!s:.60}' is no name for a folder of the repository")
-        return self.root.joinpath(*names)
+            folder /= name
+            if folder.is_symlink():
+                raise Damaged(
+                    f"{folder} in the repository is a link and was not followed; nothing was changed. Put the folder "
+                    "itself there, then run again"
+                )
+        return folder
 
     def begin(self, vm: VM, id_: str) -> Path:
         """A fresh folder to write a restore point into; what an interrupted run left of others is removed."""
         home = self.folder(vm)
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         for stale in home.glob(".part-*"):
-            shutil.rmtree(stale)
+            if stale.is_dir() and not stale.is_symlink():
+                shutil.rmtree(stale)
+            else:
+                stale.unlink()
         part = home / f".part-{id_}"
         part.mkdir(mode=0o700)
         return part
@@ -118,7 +131,15 @@ class Repository:
         """The VM's restore points, oldest first, and a sentence for each folder whose manifest cannot be used."""
         points, damaged = [], []
         home = self.folder(vm)
-        for folder in sorted(home.iterdir()) if home.is_dir() else ():
+        try:
+            folders = sorted(home.iterdir())
+        except FileNotFoundError:
+            folders = []
+        except OSError as error:  # what cannot be read is never "there are none"
+            raise Damaged(
+                f"the restore points of VM '{vm.name}' in {home} cannot be listed: {error.strerror}"
+            ) from error
+        for folder in folders:
             if _ID.fullmatch(folder.name):
                 try:
                     points.append(self.read(folder, vm))
@@ -129,6 +150,8 @@ class Repository:
     def read(self, folder: Path, vm: VM) -> RestorePoint:
         """The restore point in `folder`, which must be of `vm`. Raises Damaged."""
         where = f"restore point {folder.name} of VM '{vm.name}' at site '{vm.site}'"
+        if folder.is_symlink():
+            raise Damaged(f"{where} is a link and was not followed: it was moved or replaced")
         try:
             with _open(folder / MANIFEST) as file:
                 raw = file.read(_LIMIT + 1)
@@ -187,15 +210,15 @@ class Repository:
         """Append the outcome of a drill to the VM's list of drills."""
         home = self.folder(vm)
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (home / DRILLS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dict(record), sort_keys=True) + "\n")
+        with _open(home / DRILLS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, "ab") as file:
+            file.write(json.dumps(dict(record), sort_keys=True).encode("ascii") + b"\n")
             file.flush()
             os.fsync(file.fileno())
 
     def drills(self, vm: VM) -> list[dict[str, Any]]:
         """The recorded drills of a VM, oldest first; a line that cannot be read is left out."""
         try:
-            with (self.folder(vm) / DRILLS).open("rb") as file:
+            with _open(self.folder(vm) / DRILLS) as file:
                 file.seek(0, os.SEEK_END)
                 file.seek(max(0, file.tell() - _LIMIT))
                 lines = file.read(_LIMIT).splitlines()
@@ -207,27 +230,34 @@ class Repository:
                 record = json.loads(line)
             except (ValueError, RecursionError):
                 continue
-            if isinstance(record, dict):
+            if isinstance(record, dict) and _is_time(record.get("time")):
                 records.append(record)
         return records
+
+
+def _is_time(value: object) -> bool:
+    """Whether `value` can be epoch seconds of something that Muster did; NaN is never."""
+    return isinstance(value, (int, float)) and 0 <= value < _LATEST
 
 
 def _sound(point: RestorePoint) -> bool:
     """Whether what a manifest says can be: its hash proves only that it is whole, not that Muster wrote it."""
     names = {part.name for part in point.disks}
-    return (len(names) == len(point.disks) > 0 and 0 <= point.created < _LATEST
+    return (len(names) == len(point.disks) > 0 and len(names) <= _MOST_DISKS and _is_time(point.created)
             and point.kind == ("full" if point.parent is None else "incremental")
-            and all(part.virtual_size >= 0 and part.bytes >= 0 for part in point.disks))
+            and all(_IDENTITY.fullmatch(text) for text in (point.uuid, point.seed))
+            and all(0 <= part.virtual_size <= _LARGEST and 0 <= part.bytes <= 2 * _LARGEST
+                    and re.fullmatch(SHA256, part.sha256) for part in point.disks))
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Path, flags: int = os.O_RDONLY, mode: str = "rb") -> BinaryIO:
     """A plain file, open for reading. Whoever can write to the repository may have put a link or a pipe there instead:
     neither is followed or waited for. Raises OSError."""
-    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise OSError(errno.EINVAL, "it is no plain file", str(path))
-    return os.fdopen(handle, "rb")
+    return cast(BinaryIO, os.fdopen(handle, mode))
 
 
 def verify(chain: Iterable[RestorePoint], vm: VM) -> None:

@@ -108,6 +108,91 @@ def test_what_is_no_plain_file_is_never_opened(repository: Repository, name: str
             verify([made], WEB)
 
 
+def test_a_restore_point_that_is_a_link_is_refused(repository: Repository, tmp_path: Path) -> None:
+    made = written(repository, 1)
+    made.folder.rename(tmp_path / "elsewhere")
+    made.folder.symlink_to(tmp_path / "elsewhere")
+    points, damaged = repository.points(WEB)
+    assert points == []
+    assert "is a link and was not followed" in damaged[0]
+
+
+@pytest.mark.parametrize("part", ["acme", "acme/lab", "acme/lab/web"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda repository: repository.begin(WEB, id_of(2)), id="begin"),
+        pytest.param(lambda repository: repository.points(WEB), id="points"),
+        pytest.param(lambda repository: repository.record_drill(WEB, {}), id="record"),
+    ],
+)
+def test_no_link_leads_out_of_the_repository(repository: Repository, tmp_path: Path, part: str, call: Any) -> None:
+    written(repository, 1)
+    (repository.root / part).rename(tmp_path / "elsewhere")
+    (repository.root / part).symlink_to(tmp_path / "elsewhere")
+    before = files(tmp_path)
+    with pytest.raises(Damaged, match=f"{part} in the repository is a link and was not followed"):
+        call(repository)
+    assert files(tmp_path) == before
+
+
+def test_the_root_itself_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "repository").symlink_to(tmp_path / "disk")
+    repository = Repository(tmp_path / "repository")
+    made = written(repository, 1)
+    assert repository.points(WEB) == ([made], [])
+
+
+def test_what_an_interrupted_run_left_is_removed_and_no_link_followed(repository: Repository, tmp_path: Path) -> None:
+    home = repository.folder(WEB)
+    home.mkdir(parents=True)
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "file").write_text("theirs")
+    (home / ".part-link").symlink_to(tmp_path / "victim")
+    (home / ".part-file").write_text("x")
+    (home / ".part-folder").mkdir()
+    made = written(repository, 1)
+    assert files(home) == [f"{made.id}/manifest.json", f"{made.id}/root.qcow2"]
+    assert files(tmp_path / "victim") == ["file"]
+
+
+def test_a_folder_that_cannot_be_listed_is_no_empty_one(repository: Repository) -> None:
+    home = repository.folder(WEB)
+    home.parent.mkdir(parents=True)
+    home.write_text("a file")
+    with pytest.raises(Damaged, match=r"the restore points of VM 'web' in .* cannot be listed: Not a directory"):
+        repository.points(WEB)
+
+
+@pytest.mark.parametrize("kind", ["symlink", "fifo", "folder"])
+def test_drills_are_kept_in_a_plain_file_alone(repository: Repository, tmp_path: Path, kind: str) -> None:
+    """A link there would let a repository's writer append to any file of the controller."""
+    path, victim = repository.folder(WEB) / "drills.jsonl", tmp_path / "victim"
+    path.parent.mkdir(parents=True)
+    victim.write_text("theirs\n")
+    if kind == "symlink":
+        path.symlink_to(victim)
+    elif kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+    with pytest.raises(OSError):
+        repository.record_drill(WEB, {"outcome": "passed"})
+    assert repository.drills(WEB) == []
+    assert victim.read_text() == "theirs\n"
+
+
+@pytest.mark.parametrize(
+    "line", ["", "x", "[]", "[" * 100_000, '{"time": "abc"}', '{"time": 1e300}', '{"time": NaN}', '{"time": [1]}', "{}"]
+)
+def test_a_drill_that_cannot_be_is_left_out(repository: Repository, line: str) -> None:
+    repository.record_drill(WEB, {"outcome": "passed", "time": 1.0})
+    with (repository.folder(WEB) / "drills.jsonl").open("a") as file:
+        file.write(line + "\n")
+    assert repository.drills(WEB) == [{"outcome": "passed", "time": 1.0}]
+
+
 def test_a_renamed_restore_point_is_refused(repository: Repository) -> None:
     made = written(repository, 1)
     made.folder.rename(made.folder.with_name(id_of(2)))
@@ -159,6 +244,13 @@ DISK = BASE["disks"][0]
         {"disks": [{**DISK, "bytes": float("inf")}]},
         {"disks": [{**DISK, "virtual_size": float("nan")}]},
         {"disks": [{**DISK, "virtual_size": -1}]},
+        {"disks": [{**DISK, "virtual_size": 1 << 70}]},
+        {"disks": [{**DISK, "bytes": 1 << 80}]},
+        {"disks": [{**DISK, "sha256": "\x1b[31m"}]},
+        {"disks": [{**DISK, "name": f"d{number}"} for number in range(65)]},
+        {"uuid": "\x1b[31m"},
+        {"seed": "../../seed"},
+        {"seed": "x" * 65},
         {"disks": [{}]},
         {"disks": 5},
         {"disks": []},
