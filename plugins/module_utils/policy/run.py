@@ -8,7 +8,7 @@ from typing import Any
 from ..model.units import format_time
 
 _HARDENING = ("passed_before", "passed_after", "total")
-_PATCHING = ("upgraded", "rebooted", "kernel", "seconds")
+_PATCHING = ("outcome", "packages", "upgraded", "rebooted", "kernel", "seconds")
 _BACKUPS = ("restore_point", "kind", "bytes", "created")
 _DRILLS = ("restore_point", "outcome", "rto_seconds", "rpo_seconds", "rto_target", "rpo_target", "checks")
 
