@@ -26,10 +26,10 @@ attributes:
 options:
   gather:
     description: What to read beside the listing. V(health) asks the VM's services, V(snapshots) and V(restore_points)
-      list them.
+      list them, V(sites) asks what the hosts and storage pools have and tells the host of each VM.
     type: list
     elements: str
-    choices: [health, snapshots, restore_points]
+    choices: [health, snapshots, restore_points, sites]
     default: []
   patience:
     description: How many seconds to wait for a service that does not answer well at once.
@@ -68,6 +68,17 @@ hosts:
     web:
       variables: {ansible_host: 127.0.0.1, ansible_port: 40022, ansible_user: muster}
       groups: [site_lab, profile_web]
+sites:
+  description: With O(gather) V(sites), a document of each site that can tell about its hosts, storage pools and the
+    disks that no VM uses. Rules about sites judge it.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - kind: site
+      name: lab
+      hosts: [{name: kvm1, cpus: 16, memory: 68719476736, vms: 9, cpus_promised: 24, cpu_overcommit: 1.5}]
+      orphaned_disks: [{name: old.root.qcow2, pool: default, size: 10737418240}]
 fleet:
   description: Name, rules and spec of the fleet file; C(spec) holds its VMs as documents.
   returned: always
@@ -89,7 +100,7 @@ def main():
             "gather": {
                 "type": "list",
                 "elements": "str",
-                "choices": ["health", "snapshots", "restore_points"],
+                "choices": ["health", "snapshots", "restore_points", "sites"],
                 "default": [],
             },
             "patience": {"type": "int", "default": 0},

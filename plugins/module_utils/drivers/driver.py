@@ -87,6 +87,7 @@ class Capability(enum.StrEnum):
     TEMPLATE = "template"  # create as a copy of a template that the site keeps
     CONSOLE = "console"  # boot progress can be followed
     GUEST_EXEC = "guest_exec"  # run a program in the guest without its network
+    SURVEY = "survey"  # what the hosts and storage pools have, and which disks no VM uses
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,45 @@ class Executed:
 
     code: int
     output: str
+
+
+@dataclass(frozen=True)
+class HostCapacity:
+    """What one host has: CPUs that it can run at once, and memory in bytes."""
+
+    name: str
+    cpus: int
+    memory: int
+
+
+@dataclass(frozen=True)
+class PoolCapacity:
+    """One storage pool: bytes in all and left, and `promised`, the virtual sizes of the VMs' disks in it."""
+
+    name: str
+    size: int
+    free: int
+    promised: int
+
+
+@dataclass(frozen=True)
+class LooseDisk:
+    """A disk in a storage pool that no VM uses, bytes of its virtual size."""
+
+    name: str
+    pool: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a site has beside its VMs. `placed` is the host of each VM by UUID. `loose` is None where a pool could not
+    be read: then nobody can say which disks are used."""
+
+    hosts: tuple[HostCapacity, ...]
+    pools: tuple[PoolCapacity, ...]
+    placed: Mapping[str, str]
+    loose: tuple[LooseDisk, ...] | None
 
 
 Snapshots = list[Snapshot]  # inside the class, `list` is the method
@@ -292,6 +332,14 @@ class Driver(ABC):
     ) -> VM:
         """`restore`, from an archive."""
         raise self.lacks(Capability.ARCHIVE, desired)
+
+    def survey(self, vms: Sequence[VM]) -> Survey:
+        """What the hosts and the storage pools that Muster uses have; `vms` is what `list` just answered."""
+        raise Unsupported(
+            f"the platform '{self.platform}' cannot do '{Capability.SURVEY}'; nothing was changed",
+            site=self.site,
+            todo="See the capability matrix in docs/drivers",
+        )
 
     def needs(self, capability: Capability, vm: VM) -> None:
         """Raise Unsupported where this platform does not declare `capability`."""

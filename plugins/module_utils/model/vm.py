@@ -22,7 +22,8 @@ class VM:
 
     `spec` holds what is asked for (or, from a driver, what is there): the fields of `fields.VM_FIELDS` in normal
     form, sizes as bytes and durations as seconds; a key that is absent is not managed. `state` holds what only a
-    driver can know: power, addresses, os, created, snapshots.
+    driver can know: power, addresses, os, created, snapshots; under ``disks`` and ``nics`` by name what it knows of
+    each beside its fields, such as the path of a disk.
     """
 
     name: str
@@ -58,6 +59,10 @@ class VM:
             "uuid": self.uuid,
             "owned": self.mark is not None,
         }
+        for key in ("disks", "nics"):
+            facts = self.state.get(key)
+            if facts is not None:
+                document[key] = [{**item, **facts.get(item.get("name"), {})} for item in self.spec.get(key) or ()]
         if guest is not None:
             document["guest"] = dict(guest)
         return document

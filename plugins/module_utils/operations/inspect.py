@@ -10,7 +10,7 @@ from ..drivers.driver import Capability, Driver, Progress, silent
 from ..model.fleet import Fleet
 from ..model.units import format_time
 from ..model.vm import VM
-from . import health, hosts
+from . import health, hosts, surveys
 from .backup import repository_of
 from .converge import see
 from .session import chosen, each, width
@@ -29,7 +29,8 @@ def look(
     """What is known of a fleet, after one listing of each site.
 
     ``vms`` holds its VMs (`every`: all of the sites) as documents; `gather` adds to them: ``health`` the keys
-    ``health_state`` and ``health_checks``, ``snapshots`` and ``restore_points`` lists, oldest first. ``hosts`` holds
+    ``health_state`` and ``health_checks``, ``snapshots`` and ``restore_points`` lists, oldest first, ``sites`` the host
+    that each VM is on, and under ``sites`` a document of each site whose platform can be surveyed. ``hosts`` holds
     for each guest that can be reached its ``variables`` and ``groups`` in Ansible, ``fleet`` the name, the rules, the
     waivers and the VMs of the file.
     """
@@ -39,14 +40,19 @@ def look(
         vm for vm in seen if vm.mark is not None and vm.mark.fleet == fleet.name and (vm.site, vm.mark.vm) in wanted
     ]
 
+    surveyed = surveys.of(drivers, seen) if "sites" in gather else {}
+
     def work(vm: VM) -> dict[str, Any]:
-        return _document(fleet, drivers[vm.site], vm, gather, patience, progress)
+        document = _document(fleet, drivers[vm.site], vm, gather, patience, progress)
+        host = surveyed[vm.site].placed.get(str(vm.uuid)) if vm.site in surveyed else None
+        return {**document, "host": host} if host else document
 
     def failed(vm: VM, error: Exception) -> dict[str, Any]:
         raise error
 
     return {
         "vms": each(seen if every else ours, work, failed, width(fleet, drivers, parallel)),
+        "sites": [surveys.document(fleet.sites[name], survey, seen) for name, survey in surveyed.items()],
         "hosts": {
             name: {"variables": found, "groups": hosts.groups(vm)}
             for name, vm in hosts.of_fleet(fleet, ours).items()
@@ -57,7 +63,7 @@ def look(
             "rules": list(fleet.rules),
             "waivers": [asdict(waiver) for waiver in fleet.waivers],
             "source": fleet.source,
-            "spec": [vm.document() for vm in wanted.values()],
+            "spec": fleet.documents(wanted.values()),
         },
     }
 
@@ -65,7 +71,7 @@ def look(
 def _document(
     fleet: Fleet, driver: Driver, vm: VM, gather: Sequence[str], patience: float, progress: Progress
 ) -> dict[str, Any]:
-    document = vm.document()
+    document = fleet.documents([vm])[0]
     if "snapshots" in gather and Capability.SNAPSHOT in driver.capabilities:
         document["snapshots"] = [
             {**asdict(snapshot), "name": snapshot.id, "created": format_time(snapshot.created)}
@@ -76,7 +82,13 @@ def _document(
         repository = repository_of(fleet, vm)
         points, damaged = repository.points(vm)
         document["restore_points"] = [
-            {"id": point.id, "created": format_time(point.created), "kind": point.kind, "bytes": point.bytes}
+            {
+                "id": point.id,
+                "created": format_time(point.created),
+                "kind": point.kind,
+                "bytes": point.bytes,
+                "consistency": point.consistency,
+            }
             for point in points
         ]
         document["restore_points_damaged"] = damaged
@@ -85,6 +97,7 @@ def _document(
                 "restore_point": str(record.get("restore_point")),
                 "outcome": str(record.get("outcome")),
                 "created": format_time(float(record.get("time") or 0)),
+                **{key: record[key] for key in ("rto_seconds", "rpo_seconds") if _measured(record.get(key))},
             }
             for record in repository.drills(vm)
         ]
@@ -93,3 +106,8 @@ def _document(
         document["health_state"] = health.verdict(checks) if vm.power == "on" else "unhealthy"
         document["health_checks"] = [check.as_dict() for check in checks]
     return document
+
+
+def _measured(value: object) -> bool:
+    """Whether a record of a drill, which anybody with the repository may have written, holds seconds."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1 << 40

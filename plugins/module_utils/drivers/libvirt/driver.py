@@ -26,11 +26,12 @@ from ..driver import (
     NotFound,
     Progress,
     Snapshot,
+    Survey,
     Template,
     silent,
 )
 from ..ownership import adopted, identity, not_owned
-from . import backup, build, changes, forwards, guest, listing, snapshots, support
+from . import backup, build, changes, forwards, guest, listing, snapshots, support, survey
 from . import domain as xml
 from . import mark as marks
 from .connection import code_is, connect, libvirt, told
@@ -56,7 +57,9 @@ class LibvirtDriver(Driver):
         self.capabilities = (
             frozenset(Capability) - {Capability.TEMPLATE, Capability.ARCHIVE}
             if self.type != "test"
-            else frozenset({Capability.POWER, Capability.CHANGE, Capability.SNAPSHOT, Capability.REVERT})
+            else frozenset(
+                {Capability.POWER, Capability.CHANGE, Capability.SNAPSHOT, Capability.REVERT, Capability.SURVEY}
+            )
         )
         self.remote = "+" in str(access.options.get("uri", "")).partition(":")[0]
         self.volumes = Volumes(self.connection, self.site, str(access.options.get("pool") or "default"))
@@ -82,6 +85,12 @@ class LibvirtDriver(Driver):
     def pool_of(self, disk: Mapping[str, Any]) -> str | None:
         """The pool of a disk: the one that it names, its tier's, or None for the site's default."""
         return disk.get("pool") or (self.access["tiers"] or {}).get(disk.get("tier"))
+
+    def survey(self, vms: Sequence[VM]) -> Survey:
+        named = (disk.get("pool") for vm in vms for disk in vm["disks"] or ())
+        tiers = (self.access["tiers"] or {}).values()
+        pools = [name for name in (self.volumes.default_pool, *tiers, *named) if name]
+        return survey.take(self.connection, self.site, self.hostname, pools, vms)
 
     def domain(self, vm: VM) -> Any:
         """libvirt's object of `vm`, found by its UUID alone."""

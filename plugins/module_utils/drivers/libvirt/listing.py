@@ -62,7 +62,17 @@ def one(domain: Any, site: str, stats: Mapping[str, Any] | None = None) -> VM:
         "drill": root.find(f"{{{xml.QEMU_NS}}}commandline") is not None,
         "endpoints": {},
     }
-    state["disks"] = {disk["name"]: {"target": disk.pop("target"), "path": disk.pop("path")} for disk in spec["disks"]}
+    buses = {node.get("dev"): node.get("bus") or "" for node in root.findall("devices/disk/target")}
+    state["disks"] = {
+        disk["name"]: {"bus": buses.get(disk["target"], ""), "target": disk.pop("target"), "path": disk.pop("path")}
+        for disk in spec["disks"]
+    }
+    models = [node.find("model") for node in root.findall("devices/interface")]
+    state["nics"] = {
+        nic["name"]: {"model": model.get("type", "").lower()}
+        for nic, model in zip(spec["nics"], models, strict=True)
+        if model is not None
+    }
     if written is not None:
         spec.update({key: value for key, value in written.fields.items() if key in _MARK_ONLY and value is not None})
         pinning = written.fields.get("cpu_pinning")

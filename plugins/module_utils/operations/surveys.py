@@ -1,0 +1,76 @@
+"""What the sites of a fleet have beside their VMs, as the documents that rules of the kind ``site`` see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..drivers.driver import Capability, Driver, Survey
+from ..model.fleet import Site
+from ..model.vm import VM
+
+
+def of(drivers: Mapping[str, Driver], seen: Iterable[VM]) -> dict[str, Survey]:
+    """The survey of each site whose platform can do it; `seen` are all VMs of the sites."""
+    by_site: dict[str, list[VM]] = {name: [] for name in drivers}
+    for vm in seen:
+        by_site[vm.site].append(vm)
+    return {
+        name: driver.survey(by_site[name])
+        for name, driver in drivers.items()
+        if Capability.SURVEY in driver.capabilities
+    }
+
+
+def document(site: Site, survey: Survey, seen: Iterable[VM]) -> dict[str, Any]:
+    """One site as a document. What VMs promise is what those that run (or are paused) were given; sizes are bytes."""
+    running: dict[str, list[VM]] = {host.name: [] for host in survey.hosts}
+    for vm in seen:
+        place = survey.placed.get(str(vm.uuid), "") if vm.site == site.name else ""
+        if place in running and vm.power in ("on", "paused"):
+            running[place].append(vm)
+    hosts: list[dict[str, Any]] = []
+    for host in survey.hosts:
+        cpus = sum(int(vm["cpus"] or 0) for vm in running[host.name])
+        memory = sum(int(vm["memory"] or 0) for vm in running[host.name])
+        hosts.append(
+            {
+                "name": host.name,
+                "cpus": host.cpus,
+                "memory": host.memory,
+                "vms": len(running[host.name]),
+                "cpus_promised": cpus,
+                "memory_promised": memory,
+                "cpu_overcommit": _ratio(cpus, host.cpus),
+                "memory_overcommit": _ratio(memory, host.memory),
+            }
+        )
+    found: dict[str, Any] = {
+        "kind": "site",
+        "name": site.name,
+        "site": site.name,
+        "platform": site.platform,
+        "hosts": hosts,
+        "memory_promised": sum(host["memory_promised"] for host in hosts),
+        "pools": [
+            {
+                "name": pool.name,
+                "size": pool.size,
+                "free": pool.free,
+                "used_percent": round(100 * _ratio(pool.size - pool.free, pool.size)),
+                "promised": pool.promised,
+                "promised_percent": round(100 * _ratio(pool.promised, pool.size)),
+            }
+            for pool in survey.pools
+        ],
+    }
+    if len(hosts) > 1:
+        memories = [host.memory for host in survey.hosts]
+        found["memory_after_host_loss"] = sum(memories) - max(memories)
+    if survey.loose is not None:
+        found["orphaned_disks"] = [{"name": disk.name, "pool": disk.pool, "size": disk.size} for disk in survey.loose]
+    return found
+
+
+def _ratio(part: int, whole: int) -> float:
+    return round(part / whole, 2) if whole else 0.0
