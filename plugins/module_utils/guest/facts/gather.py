@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..host import GuestError, Host
-from . import access, accounts, audit, boot, files, kernel, logins, network, software, sshd, system
+from . import access, accounts, audit, boot, files, kernel, logins, network, software, sshd, system, usage
 from .asked import Asked
 
 QUESTIONS: tuple[tuple[str, Callable[[Host, Asked], dict[str, Any]]], ...] = (
@@ -22,6 +22,7 @@ QUESTIONS: tuple[tuple[str, Callable[[Host, Asked], dict[str, Any]]], ...] = (
     ("audit", audit.facts),
     ("boot", boot.facts),
     ("network", network.facts),
+    ("usage", usage.facts),
 )
 
 
