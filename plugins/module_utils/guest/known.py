@@ -1,4 +1,4 @@
-"""What is looked at even when nobody asks: the subjects of the CIS benchmark for Debian 12."""
+"""What is looked at even when nobody asks: the subjects of the CIS benchmarks for Debian 12 and Ubuntu 24.04."""
 # ruff: noqa: S108 - the paths are looked at, nothing is written there
 
 from __future__ import annotations
@@ -30,13 +30,16 @@ PACKAGES = (
     "libpam-modules", "chrony", "systemd-timesyncd", "ntp", "ntpsec", "sudo", "sudo-ldap", "cron", "rsyslog",
     "systemd-journal-remote", "systemd-coredump", "unattended-upgrades", "ufw", "nftables", "iptables-persistent",
     "openssh-server", "qemu-guest-agent", "cloud-init", "acct", "fail2ban", "needrestart", "debsums",
+    "at", "bluez", "iptables", "kea-dhcp4-server", "kea-dhcp6-server", "snapd", "whoopsie", "docker.io", "docker-ce",
+    "containerd", "containerd.io", "podman", "overlayroot",
 )
 
 SERVICES = (
     "ssh", "cron", "rsyslog", "systemd-journald", "systemd-timesyncd", "chrony", "auditd", "apparmor", "autofs",
     "avahi-daemon", "cups", "rpcbind", "rsync", "nfs-server", "bluetooth", "nftables", "ufw", "unattended-upgrades",
     "apt-daily-upgrade.timer", "systemd-journal-remote.socket", "systemd-journal-upload", "qemu-guest-agent",
-    "cloud-init", "apport", "kdump-tools", "debug-shell", "ctrl-alt-del.target",
+    "cloud-init", "apport", "kdump-tools", "debug-shell", "ctrl-alt-del.target", "ntpsec", "ntp", "openntpd",
+    "apache2", "nginx", "whoopsie", "systemd-journal-remote", "netfilter-persistent", "dailyaidecheck.timer",
 )
 
 FILES = (
@@ -46,6 +49,7 @@ FILES = (
     "/etc/cron.deny", "/etc/at.allow", "/etc/at.deny", "/etc/ssh/sshd_config", "/boot/grub/grub.cfg", "/etc/motd",
     "/etc/issue", "/etc/issue.net", "/etc/sudoers", "/etc/sudoers.d", "/root", "/tmp", "/var/tmp", "/var/log/audit",
     "/etc/hosts.equiv", "/root/.rhosts", "/etc/ssh/sshd_config.d", "/etc/audit/auditd.conf", "/sbin/auditctl",
+    "/etc/rsyslog.conf",
 )
 
 MOUNTS = (

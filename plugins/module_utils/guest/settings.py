@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .host import GuestError, Host
-from .kinds import auditd, files, kernel, logins, pam, software, sshd, su, system
+from .kinds import auditd, files, kernel, logins, logs, pam, software, sshd, su, system
 from .kinds.names import USER, name
 from .plan import Context, Part, Plan
 
@@ -23,6 +23,7 @@ HANDLERS: tuple[tuple[str, Callable[[Any, Host, Context], Part]], ...] = (
     ("banners", files.plan_banners),
     ("journald", system.plan_journald),
     ("coredump", system.plan_coredump),
+    ("timesyncd", system.plan_timesyncd),
     ("limits", logins.plan_limits),
     ("login_defs", logins.plan_login_defs),
     ("useradd", logins.plan_useradd),
@@ -30,6 +31,7 @@ HANDLERS: tuple[tuple[str, Callable[[Any, Host, Context], Part]], ...] = (
     ("services_disabled", software.plan_services_disabled),
     ("services_enabled", software.plan_services_enabled),
     ("auditd", auditd.plan_auditd),
+    ("logs", logs.plan_logs),
     ("pwquality", pam.plan_pwquality),
     ("pwhistory", pam.plan_pwhistory),
     ("faillock", pam.plan_faillock),

@@ -35,7 +35,9 @@ def test_audit_subjects_as_auditctl_lists_them():
              "-a always,exit -S all -F path=/usr/bin/sudo -F perm=x -F auid>=1000 -F auid!=-1 -F key=privileged",
              "-a always,exit -F dir=/etc/apparmor/ -F perm=wa", "No rules", "-e 2"]
     assert audit.subjects(lines) == {
-        "watches": ["/etc/apparmor", "/etc/sudoers", "/usr/bin/sudo"], "syscalls": ["adjtimex", "all", "settimeofday"]}
+        "watches": ["/etc/apparmor", "/etc/sudoers", "/usr/bin/sudo"], "syscalls": ["adjtimex", "all", "settimeofday"],
+        "other_users": False}
+    assert audit.subjects(["-a always,exit -F arch=b64 -S execve -C uid!=euid -F auid!=-1"])["other_users"]
 
 
 @pytest.mark.parametrize(("text", "expected"), [

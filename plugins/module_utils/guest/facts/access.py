@@ -42,13 +42,30 @@ def apt_settings(host: Host) -> dict[str, str]:
     return found
 
 
+def unsigned_sources(host: Host) -> list[str]:
+    """Files of apt that let packages in whose signature nobody checks."""
+    found: list[str] = []
+    for path in ["/etc/apt/sources.list", *host.glob("/etc/apt/sources.list.d/*.list")]:
+        if re.search(r"^\s*deb(?:-src)?\s+\[[^\]]*\b(?:trusted|allow-insecure)=yes", host.read(path) or "", re.M):
+            found.append(path)
+    for path in host.glob("/etc/apt/sources.list.d/*.sources"):
+        if re.search(r"^(?:Trusted|Allow-Insecure):\s*yes\b", host.read(path) or "", re.M | re.I):
+            found.append(path)
+    for path in host.glob("/etc/apt/apt.conf.d/*"):
+        if re.search(r'^\s*(?:APT::Get::AllowUnauthenticated|Acquire::AllowInsecureRepositories)\s+"(?:true|yes|1)"',
+                     host.read(path) or "", re.M | re.I):
+            found.append(path)
+    return found
+
+
 def facts(host: Host, asked: Asked) -> dict[str, Any]:
-    """`journald`, `coredump`, `limits`, `apt`, `aide`."""
+    """`journald`, `journal_upload`, `coredump`, `limits`, `apt`, `apt_unsigned` (files)."""
     return {
         "journald": {"Storage": "auto", "Compress": "yes", "ForwardToSyslog": "yes",
                      **systemd_settings(host, "journald")},
+        "journal_upload": systemd_settings(host, "journal-upload"),
         "coredump": {"Storage": "external", **systemd_settings(host, "coredump")},
         "limits": limits(host),
         "apt": apt_settings(host),
-        "aide": {"database": host.exists("/var/lib/aide/aide.db")},
+        "apt_unsigned": unsigned_sources(host),
     }

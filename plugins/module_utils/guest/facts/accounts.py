@@ -61,6 +61,7 @@ def facts(host: Host, asked: Asked) -> dict[str, Any]:
     group_ids = {row[2] for row in groups}
     today = int(time.time() // 86400)
     with_password = [row for row in shadow if has_password(row[1])]
+    shells = {line.strip() for line in (host.read("/etc/shells") or "").splitlines() if line.startswith("/")}
     answer: dict[str, Any] = {
         "uid_0": sorted(row[0] for row in users if row[2] == "0"),
         "root_gid": next((row[3] for row in users if row[0] == "root"), ""),
@@ -86,6 +87,10 @@ def facts(host: Host, asked: Asked) -> dict[str, Any]:
         "password_never_expires": sorted(row[0] for row in with_password
                                          if row[0] != "root" and (not row[4].isdigit() or int(row[4]) > 365)),
         "root_has_password": has_password(secret.get("root", "")),
+        "root_locked": secret.get("root", "").startswith(("!", "*")),
+        "password_without_shell": sorted(row[0] for row in users if row[0] != "root" and has_password(secret.get(
+            row[0], "")) and (row[6] in NO_LOGIN or (bool(shells) and row[6] not in shells))),
+        "nologin_is_a_shell": sorted(shell for shell in shells if shell.endswith("/nologin")),
         "legacy_plus_entries": sorted({row[0] for row in users + shadow + groups if row[0].startswith("+")}),
     }
     return {"accounts": answer}

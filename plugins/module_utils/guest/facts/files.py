@@ -8,6 +8,7 @@ import stat
 from typing import Any
 
 from .. import known
+from ..formats import pairs
 from ..host import Host
 from .asked import Asked
 
@@ -47,6 +48,12 @@ def describe(host: Host, path: str) -> dict[str, Any]:
     }
 
 
+def os_id(host: Host) -> str:
+    """``debian`` or ``ubuntu``, as /etc/os-release has it."""
+    release = host.read("/etc/os-release") or host.read("/usr/lib/os-release") or ""
+    return pairs(release, "=").get("ID", "").strip('"').lower()
+
+
 def tells_system(text: str, os_id: str) -> bool:
     """Whether a banner tells what system this is, by getty's escapes or by name."""
     return any(escape in text for escape in ("\\m", "\\r", "\\s", "\\v")) or (bool(os_id) and os_id in text.lower())
@@ -57,7 +64,7 @@ def banner(host: Host, path: str) -> dict[str, Any] | None:
     text = host.read(path, 1 << 16)
     if text is None:
         return {"exists": False, "empty": True, "tells_system": False}
-    return {"exists": True, "empty": not text.strip(), "tells_system": tells_system(text, "debian")}
+    return {"exists": True, "empty": not text.strip(), "tells_system": tells_system(text, os_id(host))}
 
 
 def facts(host: Host, asked: Asked) -> dict[str, Any]:

@@ -7,7 +7,28 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..host import GuestError, Host
-from . import access, accounts, audit, boot, files, kernel, logins, network, software, sshd, system, usage
+from . import (
+    access,
+    accounts,
+    audit,
+    boot,
+    clock,
+    desktop,
+    disk,
+    files,
+    firewall,
+    homes,
+    integrity,
+    kernel,
+    logins,
+    logs,
+    network,
+    root,
+    software,
+    sshd,
+    system,
+    usage,
+)
 from .asked import Asked
 
 QUESTIONS: tuple[tuple[str, Callable[[Host, Asked], dict[str, Any]]], ...] = (
@@ -23,6 +44,14 @@ QUESTIONS: tuple[tuple[str, Callable[[Host, Asked], dict[str, Any]]], ...] = (
     ("boot", boot.facts),
     ("network", network.facts),
     ("usage", usage.facts),
+    ("firewall", firewall.facts),
+    ("clock", clock.facts),
+    ("homes", homes.facts),
+    ("root", root.facts),
+    ("logs", logs.facts),
+    ("integrity", integrity.facts),
+    ("desktop", desktop.facts),
+    ("disk", disk.facts),  # the slowest, so the last
 )
 
 
@@ -47,5 +76,8 @@ def gather(host: Host, asked: Mapping[str, Sequence[str]], management_user: str,
             continue
         unread.update(answer.pop("unread", {}))
         document.update(answer)
+    programs = audit.unwatched_programs(document)
+    if programs is not None:
+        document["auditd"]["unwatched_programs"] = programs[:100]
     document["unread"] = unread
     return document

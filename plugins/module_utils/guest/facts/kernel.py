@@ -43,7 +43,7 @@ def same(name: str) -> str:
 
 
 def module_facts(host: Host, names: Iterable[str]) -> dict[str, Any]:
-    """For each module: `available` (for the running kernel), `loaded`, `disabled` (cannot be loaded by name)."""
+    """For each module: `available` (for the running kernel), `built_in`, `loaded`, `disabled` (not by name)."""
     loaded = {line.split(" ", 1)[0] for line in (host.read("/proc/modules") or "").splitlines()}
     installs: set[str] = set()
     for line in modprobe_lines(host):
@@ -53,15 +53,18 @@ def module_facts(host: Host, names: Iterable[str]) -> dict[str, Any]:
     folder = "/lib/modules/" + os.uname().release
     listed = host.read(folder + "/modules.dep")
     available: set[str] | None = None
+    built_in: set[str] = set()
     if listed is not None:
         available = {same(os.path.basename(line.split(":", 1)[0]).split(".ko")[0]) for line in listed.splitlines()}
-        built_in = host.read(folder + "/modules.builtin") or ""
-        available |= {same(os.path.basename(line).split(".ko")[0]) for line in built_in.splitlines()}
+        built_in = {same(os.path.basename(line).split(".ko")[0])
+                    for line in (host.read(folder + "/modules.builtin") or "").splitlines()}
+        available |= built_in
     answer: dict[str, Any] = {}
     for name in names:
         entry = {"loaded": same(name) in loaded, "disabled": same(name) in installs}
         if available is not None:
             entry["available"] = same(name) in available
+            entry["built_in"] = same(name) in built_in
         answer[name] = entry
     return answer
 

@@ -45,7 +45,7 @@ def pam_facts(host: Host) -> dict[str, Any]:
     stacks = {name: stack(host, name) for name in STACKS}
     auth, password = stacks["common-auth"], stacks["common-password"]
     fail_lines = auth.get("pam_faillock", [])
-    faillock = {"deny": "3", "unlock_time": "600", "fail_interval": "900"}
+    faillock = {"deny": "3", "unlock_time": "600", "fail_interval": "900", "even_deny_root": "0"}
     lines = pairs(host.read("/etc/security/faillock.conf") or "", "=")
     faillock.update({key: value or "1" for key, value in lines.items()})
     history = (password.get("pam_pwhistory") or [[]])[0]
@@ -57,6 +57,8 @@ def pam_facts(host: Host) -> dict[str, Any]:
         "pwhistory": {"enabled": bool(history), "enforce_for_root": "enforce_for_root" in history,
                       "use_authtok": "use_authtok" in history, "remember": option(history, "remember") or "10"},
         "nullok": any("nullok" in line for lines in stacks.values() for line in lines.get("pam_unix", [])),
+        "unix": {"everywhere": all("pam_unix" in lines for lines in stacks.values()),
+                 "use_authtok": "use_authtok" in unix},
         "unix_remember": any(option(line, "remember") is not None for line in password.get("pam_unix", [])),
     }
     hashes = [word for word in unix if word in ("yescrypt", "gost_yescrypt", "sha512", "sha256", "blowfish", "md5",

@@ -7,16 +7,23 @@ from typing import Any
 
 from .. import known
 from ..formats import pairs
-from ..host import Host
+from ..host import GuestError, Host
 from .asked import Asked
 
+TIME_DAEMONS = ("systemd-timesyncd", "chrony", "ntpsec", "ntp", "openntpd")
 UNIT = re.compile(r"^[A-Za-z0-9@:_.\\-]{1,200}$")
 
 
 def installed(host: Host) -> dict[str, str]:
-    """Installed packages and their versions, from dpkg's own file (a process less)."""
+    """Installed packages and their versions, from dpkg's own file (a process less).
+
+    Raises GuestError where dpkg is not what installs packages: nothing is known then, not that nothing is installed.
+    """
+    text = host.read("/var/lib/dpkg/status", 32 << 20)
+    if text is None:
+        raise GuestError("/var/lib/dpkg/status is missing, so the packages are not dpkg's.")
     found: dict[str, str] = {}
-    for block in (host.read("/var/lib/dpkg/status", 32 << 20) or "").split("\n\n"):
+    for block in text.split("\n\n"):
         name = version = status = ""
         for line in block.splitlines():
             if line.startswith("Package: "):
@@ -67,6 +74,6 @@ def facts(host: Host, asked: Asked) -> dict[str, Any]:
         return answer
     services = unit_states(host, asked.names("services", known.SERVICES))
     answer["services"] = services
-    running = [name for name in ("systemd-timesyncd", "chrony") if services[name]["active"]]
+    running = [name for name in TIME_DAEMONS if services[name]["active"]]
     answer["time_sync"] = {"running": running, "enabled": [n for n in running if services[n]["enabled"]]}
     return answer

@@ -1,4 +1,4 @@
-"""`journald`, `coredump`: drop-ins of systemd's daemons. `mounts`: options of file systems."""
+"""`journald`, `coredump`, `timesyncd`: drop-ins of systemd's daemons. `mounts`: options of file systems."""
 # ruff: noqa: S108 - the paths are mount points, nothing is written there
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from ..steps import WriteFile
 from .names import PATH, listing, name, table
 
 DAEMONS = {"journald": ("Journal", ("systemctl", "try-restart", "systemd-journald")),
-           "coredump": ("Coredump", ())}
+           "coredump": ("Coredump", ()),
+           "timesyncd": ("Time", ("systemctl", "try-restart", "systemd-timesyncd"))}
 
 
 def plan_daemon(kind: str, wanted: Any, host: Host) -> Part:
@@ -39,6 +40,11 @@ def plan_journald(wanted: Any, host: Host, context: Context) -> Part:
 def plan_coredump(wanted: Any, host: Host, context: Context) -> Part:
     """/etc/systemd/coredump.conf.d; harmless where systemd-coredump is not installed."""
     return plan_daemon("coredump", wanted, host)
+
+
+def plan_timesyncd(wanted: Any, host: Host, context: Context) -> Part:
+    """/etc/systemd/timesyncd.conf.d."""
+    return plan_daemon("timesyncd", wanted, host)
 
 
 KINDS = {"/tmp": "tmpfs", "/dev/shm": "tmpfs"}  # a file system that can be made where none is mounted
