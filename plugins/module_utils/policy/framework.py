@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from os.path import commonprefix
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +78,12 @@ def _nearest(name: str) -> list[str]:
     from difflib import SequenceMatcher
 
     wanted = name.lower().replace("-", "_")[:80]
-    return sorted(frameworks(), key=lambda one: (-len(commonprefix([wanted, one])),
-                                                 -SequenceMatcher(None, wanted, one).ratio()))
+
+    def likeness(one: str) -> tuple[int, float]:
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(wanted, one, strict=False))
+        return len(list(same)), SequenceMatcher(None, wanted, one).ratio()
+
+    return sorted(frameworks(), key=likeness, reverse=True)
 
 
 def by_control(report_rows: Iterable[Mapping[str, Any]], rules: Iterable[Rule],

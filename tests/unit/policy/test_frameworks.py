@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -208,3 +209,13 @@ def test_a_real_report_by_control() -> None:
     assert rows["CM-8(3)"]["verdict"] == "met"
     assert rows["AU-8"]["verdict"] == "gap"
     assert rows["PS-3"]["verdict"] == "out_of_reach"
+
+
+def test_the_page_counts_as_the_catalogues_do() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "frameworks.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| .* \| (\d+) \| (\d+) \| (\d+) \|$", page, re.MULTILINE)
+    counts = {name: (len(controls), sum(one.scope == "technical" for one in controls))
+              for name, controls in ((name, load_framework(name).controls) for name in frameworks())}
+    assert {name: (int(a), int(b)) for name, a, b, _c in rows} == counts
+    assert all(int(a) == int(b) + int(c) for _name, a, b, c in rows)
+    assert set(VERDICTS) == set(re.findall(r"^\| `([a-z_]+)` \| [^|]+ \|$", page, re.MULTILINE))
