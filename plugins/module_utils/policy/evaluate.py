@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
@@ -18,7 +17,6 @@ _SHOWN = 3
 _SHOWN_LENGTH = 60
 _SECRET = ("password", "secret", "token", "private", "credential", "passphrase")
 
-_STEPS = re.compile(r'"[^"]*"|\[-?[0-9]+\]|[^.\["]+')  # of a path: a quoted key, an index, a key
 Verdict = tuple[str, str]  # outcome and a clause that explains it
 
 
@@ -104,10 +102,10 @@ def verdict(rule: Rule, document: dict[str, Any], now: datetime) -> Verdict:
 def _observed(expect: Expression, document: dict[str, Any], now: datetime) -> str:
     """The values that the expression read, as a clause: ``memory is 268435456 and tags.owner is not set``."""
     parts = []
-    for path in expect.paths()[:_SHOWN]:
+    for path, steps in expect.steps[:_SHOWN]:
         value: Any = document
-        for step in _STEPS.findall(path):
-            value = _step(value, step.strip('"'))
+        for step in steps:
+            value = _step(value, step)
         if isinstance(value, Absent):
             parts.append(f"{path} is {'not set' if value.settled else 'known only after apply'}")
         elif any(word in path.lower() for word in _SECRET):

@@ -1,20 +1,25 @@
-"""Expressions of rules: JMESPath with bounds, read once per rule, worth true, false or not known.
+"""Expressions of rules: JMESPath with bounds, compiled once per rule, worth true, false or not known.
 
-Bounds: length of the text, depth and number of its nodes, steps of an evaluation, depth and size of the document.
+Bounds: length of the text, depth and number of its nodes, work of an evaluation, depth and size of the document.
 Known functions only, and their patterns are literals, so no document can bring its own.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
+from .calls import check_literals
+from .compiler import Compiled, Node, compile_tree, path_of
 from .documents import Absent, DocumentError, normal
 from .functions import FUNCTIONS, SPECIAL, CallError
-from .interpreter import EvaluationError, Interpreter, Node, path_of, truthy
 from .patterns import Pattern, PatternError
+from .runtime import EvaluationError, truthy
+from .writer import TooDeep
 
 MAX_LENGTH = 1_000
 MAX_DEPTH = 40
@@ -24,6 +29,7 @@ MAX_BRACKETS = 24
 # What comes after the first part of these is read from that part, not from the top of the document.
 _CHAINS = ("projection", "filter_projection", "value_projection", "flatten", "subexpression", "index_expression",
            "pipe")
+_STEP = re.compile(r'"[^"]*"|\[-?[0-9]+\]|[^.\["]+')  # of a path: a quoted key, an index, a key
 
 
 class ExpressionError(ValueError):
@@ -32,25 +38,21 @@ class ExpressionError(ValueError):
 
 @dataclass(frozen=True)
 class Expression:
-    """A compiled expression: its text, its tree and the patterns in it. Made by `compile_expression`."""
+    """A compiled expression: its text, its tree and the function that it became. Made by `compile_expression`."""
 
     text: str
     tree: Node = field(repr=False, compare=False)
-    patterns: dict[str, Pattern] = field(repr=False, compare=False)
+    run: Compiled = field(repr=False, compare=False)
 
     def evaluate(self, document: dict[str, Any], now: datetime | None = None) -> Any:
         """The worth for a document that went through `documents.normal`. Raises EvaluationError."""
         try:
-            return Interpreter(now or datetime.now(UTC), self.patterns).visit(self.tree, document)
-        except RecursionError:
-            raise EvaluationError("it is nested too deeply for this document; simplify the rule") from None
-        except (TypeError, ArithmeticError, KeyError, AttributeError, ValueError) as error:
-            if isinstance(error, EvaluationError):
-                raise
-            # A gap in the interpreter must become a finding of one rule, not the end of a run.
-            raise EvaluationError(f"it met a value that it cannot use ({type(error).__name__})") from None
+            return self.run(document, now or datetime.now(UTC))
+        except Exception as error:
+            raise explained(error) from None
 
-    def paths(self) -> list[str]:
+    @cached_property
+    def paths(self) -> tuple[str, ...]:
         """The paths that the expression reads from the top of the document, in its order, each once."""
         found: list[str] = []
         waiting = [self.tree]
@@ -63,11 +65,31 @@ class Expression:
                 waiting.insert(0, node["children"][0])
             elif node["type"] not in ("literal", "expref", "slice"):
                 waiting[:0] = [child for child in node["children"] if isinstance(child, dict)]
-        return list(dict.fromkeys(found))
+        return tuple(dict.fromkeys(found))
+
+    @cached_property
+    def steps(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Each of `paths` with its steps: ``("disks[0].size", ("disks", "[0]", "size"))``."""
+        return tuple((path, tuple(step.strip('"') for step in _STEP.findall(path))) for path in self.paths)
 
 
-def compile_expression(text: object) -> Expression:
-    """Read `text`. Raises ExpressionError, whose text names what is wrong and what to write instead."""
+def explained(error: Exception) -> EvaluationError:
+    """What `error`, met while an expression ran, says to people."""
+    if isinstance(error, EvaluationError):
+        return error
+    if isinstance(error, CallError):
+        return EvaluationError(str(error))
+    if isinstance(error, RecursionError):
+        return EvaluationError("it is nested too deeply for this document; simplify the rule")
+    # A gap in the compiler must become a finding of one rule, not the end of a run.
+    return EvaluationError(f"it met a value that it cannot use ({type(error).__name__})")
+
+
+def compile_expression(text: object, nulls: bool = False) -> Expression:
+    """Read `text`. Raises ExpressionError, whose text names what is wrong and what to write instead.
+
+    `nulls` is JMESPath's own reading of what is missing, for the tests against its compliance suite; see compiler.py.
+    """
     import jmespath  # on the controller only: a guest never gets an expression
 
     if not isinstance(text, str) or not text.strip():
@@ -81,12 +103,28 @@ def compile_expression(text: object) -> Expression:
     except RecursionError:
         raise ExpressionError("is nested too deeply; split the rule") from None
     except (jmespath.exceptions.JMESPathError, ValueError, LookupError, TypeError, AttributeError) as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise ExpressionError(f"cannot be read: {reason}") from None
+        raise ExpressionError(f"cannot be read{_place(error)}: {_problem(error)}") from None
     patterns: dict[str, Pattern] = {}
-    for node in _nodes(tree):
-        _check(node, patterns)
-    return Expression(text, tree, patterns)
+    for node in _nodes({"type": "expression", "children": [tree]}):
+        _check(node, patterns, nulls)
+    try:
+        return Expression(text, tree, compile_tree(tree, patterns, nulls))
+    except (TooDeep, RecursionError, SyntaxError):
+        raise ExpressionError("is nested too deeply; split the rule") from None
+
+
+def _place(error: Exception) -> str:
+    position = getattr(error, "lex_position", getattr(error, "lexer_position", None))
+    return f" at character {position + 1}" if isinstance(position, int) else ""
+
+
+def _problem(error: Exception) -> str:
+    token, kind = getattr(error, "token_value", None), getattr(error, "token_type", None)
+    if kind == "eof" or type(error).__name__ == "IncompleteExpressionError":
+        return "it ends too early"
+    if token is not None and kind is not None:
+        return f"'{token!s:.40}' does not fit there"
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
 
 
 def _bracket_depth(text: str) -> int:
@@ -113,13 +151,18 @@ def _nodes(tree: Node) -> Iterator[Node]:
             waiting.extend((child, depth + 1) for child in node.get("children", ()))
 
 
-def _check(node: Node, patterns: dict[str, Pattern]) -> None:
+def _check(node: Node, patterns: dict[str, Pattern], nulls: bool) -> None:
+    if node["type"] not in ("function_expression", "slice") and any(
+            child["type"] == "expref" for child in node.get("children", ())):
+        raise ExpressionError("has an '&' outside of a call; it stands in one, as in all(disks, &encrypted)")
     if node["type"] == "literal":
         try:
             normal({"literal": node["value"]})
         except DocumentError as error:
             raise ExpressionError(f"holds a literal that {error}") from None
-    elif node["type"] == "comparator":
+    elif node["type"] in _CHAINS and not nulls and node["children"][0]["type"] == "not_expression":
+        raise ExpressionError("looks into what '!' gave: in JMESPath !a.b means (!a).b; write !(a.b)")
+    elif node["type"] == "comparator" and not nulls:
         if any(child["type"] == "literal" and child["value"] is None for child in node["children"]):
             raise ExpressionError("compares with null, which is never true here; write present(…) or default(…, …)")
         _check_ordered(node)
@@ -140,20 +183,23 @@ def _check_ordered(node: Node) -> None:
 
 def _check_call(node: Node, patterns: dict[str, Pattern]) -> None:
     name, children = node["value"], node["children"]
-    known = {**{key: function.arguments for key, function in FUNCTIONS.items()},
-             **{key: arguments for key, (arguments, _text) in SPECIAL.items()}}
-    if name not in known:
-        raise ExpressionError(f"calls {name:.40}(), which is not a function here; there are {', '.join(sorted(known))}")
-    if len(children) != known[name]:
-        raise ExpressionError(f"calls {name}() with {len(children)} arguments; it takes {known[name]}")
+    function = FUNCTIONS.get(name)
+    special = SPECIAL.get(name)
+    if function is None and special is None:
+        known = ", ".join(sorted({*FUNCTIONS, *SPECIAL}))
+        raise ExpressionError(f"calls {name:.40}(), which is not a function here; there are {known}")
+    wanted = len(function.signature) if function else special.arguments if special else 0
+    variadic = function.variadic if function else bool(special and special.variadic)
+    if len(children) < wanted or (len(children) > wanted and not variadic):
+        raise ExpressionError(f"calls {name}() with {len(children)} arguments; it takes {wanted}"
+                              f"{' or more' if variadic else ''}")
     for number, child in enumerate(children):
-        if (child["type"] == "expref") is not (name in ("all", "any") and number == 1):
+        if (child["type"] == "expref") is not (special is not None and number == special.item):
             raise ExpressionError(f"calls {name}() with a wrong kind of argument; write all(disks, &encrypted)")
-    if children[0]["type"] == "literal" and name in ("size", "duration"):
-        try:
-            FUNCTIONS[name].run(datetime.now(UTC), children[0]["value"])
-        except CallError as error:
-            raise ExpressionError(f"calls {name}() with what is none: {error}") from None
+    try:
+        check_literals(name, node)
+    except (CallError, TypeError, ValueError) as error:
+        raise ExpressionError(f"calls {name}() with what it cannot use: {error}") from None
     if name == "matches":
         pattern = children[0].get("value")
         if children[0]["type"] != "literal" or not isinstance(pattern, str):
@@ -164,4 +210,4 @@ def _check_call(node: Node, patterns: dict[str, Pattern]) -> None:
             raise ExpressionError(f"calls matches() with a pattern that is refused: {error}") from None
 
 
-__all__ = ["Absent", "EvaluationError", "Expression", "ExpressionError", "compile_expression", "truthy"]
+__all__ = ["Absent", "EvaluationError", "Expression", "ExpressionError", "compile_expression", "explained", "truthy"]

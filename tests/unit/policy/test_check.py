@@ -46,7 +46,7 @@ OUTCOME = {
                            "not set."),
     "error": ("memory > `1`", None, {"memory": "lots"}, "error",
               "web at lab: this could not be judged: 'expect' could not be evaluated: "
-              "a text and a number have no order; compare two numbers."),
+              "a string and a number have no order; compare two numbers."),
     "truthy text": ("profile", None, {"profile": "no"}, "error",
                     "web at lab: this could not be judged: 'expect' gave neither true nor false; compare it with "
                     "something."),
