@@ -110,6 +110,21 @@ def _complete(path: Path) -> bool:
     return result.returncode in (0, 3)
 
 
+def is_blank(path: Path, site: str, vm: str) -> bool:
+    """Whether an image stands alone, has no snapshot, and not one cluster of data: nobody has ever written to it."""
+    try:
+        check_image(path, site, vm)
+        argv = ["qemu-img", "map", "--output=json", "-f", "qcow2", str(path)]
+        result = subprocess.run(argv, capture_output=True, timeout=60, check=False)
+        parts = json.loads(result.stdout) if result.returncode == 0 else None
+        told = _info(path)
+    except (Conflict, OSError, ValueError, subprocess.TimeoutExpired):
+        return False
+    if not isinstance(parts, list) or not parts or told is None or told.get("snapshots"):
+        return False
+    return all(part.get("data") is False and part.get("present", True) is False for part in parts)
+
+
 def virtual_size(path: Path) -> int:
     """Virtual size in bytes of a qcow2 file that `check_image` let through."""
     return int((_info(path) or {}).get("virtual-size") or 0)

@@ -30,7 +30,7 @@ def test_both_stay_as_they_are_and_both_are_named(world: World, tmp_path: Path, 
     small.run()
     vm = world.driver.get(small.name("a"))
     root = ET.fromstring(world.domain(vm).XMLDesc())
-    copy = world.foreign("a-copy", mark=root.findtext(f"metadata/{marks.TAG}"))
+    copy = world.foreign("copy", mark=root.findtext(f"metadata/{marks.TAG}"))
     assert copy.mark == vm.mark
     before = world.picture()
     try:

@@ -6,6 +6,7 @@ import os
 import shutil
 import struct
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,37 @@ def test_encrypted(tmp_path: Path) -> None:
     options = "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10"
     img("create", "-f", "qcow2", "--object", "secret,id=s,data=abc", "-o", options, path, "1M")
     assert "is encrypted and was refused" in refusal(path)
+
+
+def write(path: Path, command: str) -> None:
+    subprocess.run(["qemu-io", "-f", "qcow2", "-c", command, str(path)], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("size", ["1M", "64G", "64T"])
+def test_what_was_just_made_is_blank(tmp_path: Path, size: str) -> None:
+    path = tmp_path / "x.qcow2"
+    img("create", "-f", "qcow2", path, size)
+    assert qcow2.is_blank(path, "lab", "web")
+    assert path.stat().st_size < 16 << 20
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda path: write(path, "write -P 1 512k 512"), id="written to"),
+        pytest.param(lambda path: write(path, "write -P 0 0 64k"), id="zeros written"),
+        pytest.param(lambda path: write(path, "write -z 0 64k"), id="zeroed"),
+        pytest.param(lambda path: img("snapshot", "-c", "before", path), id="a snapshot"),
+        pytest.param(lambda path: path.write_bytes(b"data" * 65536), id="raw"),
+        pytest.param(lambda path: path.write_bytes(b""), id="an empty file"),
+        pytest.param(lambda path: path.unlink(), id="missing"),
+        pytest.param(lambda path: changed(path, 72, struct.pack(">Q", 1 << 1)), id="corrupt"),
+        pytest.param(lambda path: img("rebase", "-u", "-F", "raw", "-b", "/etc/passwd", path), id="backing file"),
+    ],
+)
+def test_what_somebody_has_touched_is_not_blank(good: Path, spoil: Callable[[Path], object]) -> None:
+    spoil(good)
+    assert not qcow2.is_blank(good, "lab", "web")
 
 
 def changed(path: Path, at: int, value: bytes) -> Path:

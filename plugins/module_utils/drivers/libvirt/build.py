@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ...model.units import format_size
 from ...model.vm import VM, Mark
 from .. import qcow2
-from ..driver import Conflict, Progress, Unsupported
+from ..driver import Conflict, Progress, Unsupported, silent
 from . import domain as xml
 from . import mark as marks
 from . import seed as seeds
@@ -187,8 +187,13 @@ def demolish(driver: LibvirtDriver, domain: Any) -> None:
         domain.undefineFlags(flags)
 
 
-def add_disk(driver: LibvirtDriver, domain: Any, desired: VM, disk: Mapping[str, Any], live: bool) -> None:
-    """Make a volume and attach it. A volume that cannot be attached is deleted again: nobody has written to it."""
+def add_disk(
+    driver: LibvirtDriver, domain: Any, desired: VM, disk: Mapping[str, Any], live: bool, progress: Progress = silent
+) -> None:
+    """Make a volume and attach it. A volume that cannot be attached is deleted again: nobody has written to it.
+
+    A run that is killed between the two leaves an empty volume; the next one knows it by that and makes it again.
+    """
     name = desired.name
     with told(driver.site, name, f"attach the disk '{disk['name']}'"):
         root = xml.parse(domain.XMLDesc(0))
@@ -196,6 +201,7 @@ def add_disk(driver: LibvirtDriver, domain: Any, desired: VM, disk: Mapping[str,
         target = next(dev for letter in "bcdefghijklmnopqrstuvwxy" if (dev := f"vd{letter}") not in taken)
         pool = driver.volumes.pool(driver.pool_of(disk))
         file = volume_name(name, domain.UUIDString(), disk["name"])
+        driver.volumes.clear(driver.pool_of(disk), file, name, progress)
         volume = driver.volumes.create(driver.pool_of(disk), file, disk["size"], name)
         node = xml.disk_element(xml.DiskSource(disk["name"], _path(pool, file), disk), target)
         try:

@@ -182,7 +182,7 @@ class LibvirtDriver(Driver):
             self.power(actual, "off", progress)
         for change in todo:
             if change.how != "mark" and change.field != "power":
-                self._change(domain, desired, actual, change, live=running and not restart)
+                self._change(domain, desired, actual, change, running and not restart, progress)
         self._remark(domain, desired)
         wanted = desired["power"] or ("on" if running else "off")
         now = self.reread(domain)
@@ -201,11 +201,13 @@ class LibvirtDriver(Driver):
             if written is not None and written.ready != ready:
                 build.write_mark(domain, replace(written, ready=ready))
 
-    def _change(self, domain: Any, desired: VM, actual: VM, change: Change, live: bool) -> None:
+    def _change(
+        self, domain: Any, desired: VM, actual: VM, change: Change, live: bool, progress: Progress
+    ) -> None:
         kind, _sep, rest = change.field.partition(".")
         name, _sep, field = rest.partition(".")
         if kind == "disks" and not field:
-            build.add_disk(self, domain, desired, change.after, live)
+            build.add_disk(self, domain, desired, change.after, live, progress)
         elif kind == "nics" and field.startswith("forwards"):
             return  # set from the mark, after all else
         elif live:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import tempfile
 import threading
 import time
 import xml.etree.ElementTree as ET
@@ -16,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from ...model.units import format_size
+from .. import qcow2
 from ..driver import Conflict, Failed, Progress
 from .connection import code_is, libvirt, told
 
 _CHUNK = 1 << 20
 _STEP = 64 << 20
+_BLANK = 16 << 20  # bytes that the tables of an empty volume take at most
 _PATIENCE = 120.0  # seconds for another volume of the pool to be finished
 
 
@@ -115,6 +118,31 @@ class Volumes:
                 if code_is(error, "VIR_ERR_NO_STORAGE_VOL"):
                     return None
                 raise
+
+    def clear(self, pool: str | None, name: str, vm: str, progress: Progress) -> None:
+        """Delete the volume `name` where it is surely what a run that was killed left: no VM uses it, and it is proven
+        to hold nothing. Another one stays; making ours then says that it is in the way."""
+        volume = self.find(pool, name)
+        if volume is None or not self._loose(volume, vm) or not self._blank(volume, vm, progress):
+            return
+        progress(f"{vm}: the empty volume {name} of an interrupted run is made again")
+        self.delete(volume, vm)
+
+    def _loose(self, volume: Any, vm: str) -> bool:
+        """Whether no VM of the host has the volume among its disks, or below one of them."""
+        with told(self.site, vm, f"look who uses the volume '{volume.name()}'"):
+            path = volume.path()
+            texts = [domain.XMLDesc(0) for domain in self.connection.listAllDomains()]
+        return not any(path in text or volume.name() in text for text in texts)
+
+    def _blank(self, volume: Any, vm: str, progress: Progress) -> bool:
+        """Whether a volume is a qcow2 file that stands alone and has no cluster of data, as one just made has none."""
+        if volume.info()[2] > _BLANK or self.connection.getType() == "Test":
+            return False
+        with tempfile.TemporaryDirectory(prefix="muster-blank-") as folder:
+            copy = Path(folder) / "volume"
+            self.download(volume, copy, vm, progress)
+            return qcow2.is_blank(copy, self.site, vm)
 
     def upload(self, volume: Any, source: Path, vm: str, progress: Progress) -> None:
         """Fill `volume` with the bytes of `source`. Raises Failed; the caller removes what is half made."""
