@@ -7,8 +7,9 @@ from typing import Any
 import libvirt
 import pytest
 from libvirt_site import on_libvirt
-from muster.drivers.driver import Ambiguous, Failed, NotFound, Unreachable
+from muster.drivers.driver import Ambiguous, Failed, NotFound, Unreachable, Unsupported
 from muster.drivers.libvirt import listing
+from muster.drivers.libvirt.connection import is_remote
 from muster.drivers.registry import open_site
 from muster.model.fleet import Site
 from sites import World
@@ -125,6 +126,46 @@ def test_a_site_that_does_not_answer(uri: str) -> None:
     assert uri in str(caught.value)
     assert caught.value.todo
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "says"),
+    [
+        ("qemu+ext://host/system?command=/tmp/x", "asks for a program of the controller's"),
+        ("qemu+ssh://host/system?command=/tmp/x", "the option 'command'"),
+        ("qemu+ssh://host/system?COMMAND=/tmp/x", "the option 'COMMAND'"),
+        ("qemu+ssh://host/system?mode=direct;command=/tmp/x", "the option 'command'"),
+        ("qemu+ssh://host/system?mode=direct&netcat=/tmp/x", "the option 'netcat'"),
+        ("qemu+ssh://host/system?c%6fmmand=/tmp/x", "the option 'command'"),
+        ("qemu+ssh://host/system?no_verify=1", "the option 'no_verify'"),
+        ("qemu://host/system?no_verify=1", "the option 'no_verify'"),
+        ("qemu+libssh2://host/system?known_hosts_verify=ignore", "the option 'known_hosts_verify'"),
+        ("qemu+ssh://-oProxyCommand=x/system", "begins with '-'"),
+        ("qemu+ssh://-oProxyCommand=x@host/system", "begins with '-'"),
+        ("qemu+ssh://root:hunter2@host/system", "holds a password"),
+        ("qemu+ssh://[x/system", "is not one"),
+    ],
+)
+def test_a_uri_runs_nothing_and_trusts_nobody(uri: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(libvirt, "open", lambda _uri: pytest.fail("a connection was tried"))
+    with pytest.raises(Unsupported) as caught:
+        open_site(Site("lab", "libvirt", {"uri": uri}))
+    assert says in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "remote"),
+    [
+        ("qemu:///system", False),
+        ("qemu+unix:///system?socket=/run/x", False),
+        ("qemu://host/system", True),
+        ("qemu+ssh://user@host:22/system?keyfile=/k&no_tty=1", True),
+        ("", False),
+    ],
+)
+def test_remote_sites_are_known_as_such(uri: str, remote: bool) -> None:
+    assert is_remote(uri) is remote
 
 
 def test_a_connection_that_is_gone_is_no_empty_site(world: World) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from ...model.fleet import Site
 from ..driver import Conflict, Denied, DriverError, Failed, Locked, NotFound, Unreachable, Unsupported
@@ -15,6 +16,8 @@ try:
 except ImportError:  # the sentence comes when a site of this platform is opened, not when Ansible imports the file
     libvirt = None
 
+# What a uri may ask of libvirt's client. Others run programs or trust whoever answers.
+_OPTIONS = frozenset({"keyfile", "known_hosts", "mode", "no_tty", "pkipath", "socket", "sshauth", "tls_priority"})
 _KINDS: dict[str, type[DriverError]] = {
     "VIR_ERR_NO_DOMAIN": NotFound,
     "VIR_ERR_NO_DOMAIN_SNAPSHOT": NotFound,
@@ -95,6 +98,7 @@ def connect(access: Site) -> Any:
         )
     libvirt.registerErrorHandler(lambda _context, _error: None, None)  # it would print to stderr beside our sentence
     uri = str(access["uri"] or ("qemu:///system" if os.geteuid() == 0 else "qemu:///session"))
+    _refuse(uri, access.name)
     try:
         connection = libvirt.open(uri)
     except libvirt.libvirtError as error:
@@ -105,6 +109,41 @@ def connect(access: Site) -> Any:
             f"unable to connect to {uri}: {words}", site=access.name, todo=_TODO.get(kind, _TODO[Unreachable])
         ) from error
     with contextlib.suppress(libvirt.libvirtError):  # the test driver has no transport to keep alive
-        if "+" in uri:
+        if "+" in uri or is_remote(uri):
             connection.setKeepAlive(5, 6)
     return connection
+
+
+def is_remote(uri: str) -> bool:
+    """Whether a uri leads to another host: ``qemu://host/system`` does, over TLS, ``qemu+unix:///system`` does not."""
+    return bool(urlsplit(uri).hostname)
+
+
+def _refuse(uri: str, site: str) -> None:
+    """Raise Unsupported for what a uri may ask of libvirt's client beyond a connection: a program of the controller's
+    to run (``qemu+ext``, ``command=``, ``netcat=``), or no look at who answers (``no_verify=``). It comes from the
+    fleet file, whose author is not who runs it."""
+
+    def refused(what: str, todo: str) -> Unsupported:
+        return Unsupported(f"its uri {what}; no connection was made", site=site, todo=todo)
+
+    try:
+        parts = urlsplit(uri)
+        options = [name for name, _value in parse_qsl(parts.query, keep_blank_values=True, separator="&")]
+        options += [name for name, _value in parse_qsl(parts.query, keep_blank_values=True, separator=";")]
+        host, user, password = parts.hostname or "", parts.username or "", parts.password
+    except ValueError:
+        raise refused("is not one", "Write one such as qemu:///system or qemu+ssh://user@host/system") from None
+    if password is not None:
+        raise refused("holds a password, which every reader of the file sees", "Use a key or a certificate instead")
+    if host.startswith("-") or user.startswith("-"):
+        raise refused("names a host or a user that begins with '-'", "Write the name of the host")
+    if parts.scheme.endswith("+ext"):
+        raise refused("asks for a program of the controller's", "Use the transport ssh or tls")
+    strange = sorted({name for name in options if name.lower() not in _OPTIONS})
+    if strange:
+        raise refused(
+            f"has the option {strange[0]!a:.40}, which is not allowed",
+            f"Allowed are {', '.join(sorted(_OPTIONS))}; what else the client needs belongs into the controller's own "
+            "configuration of ssh or libvirt",
+        )

@@ -34,7 +34,7 @@ from ..ownership import adopted, identity, not_owned
 from . import backup, build, changes, forwards, guest, listing, snapshots, support, survey
 from . import domain as xml
 from . import mark as marks
-from .connection import code_is, connect, libvirt, told
+from .connection import code_is, connect, is_remote, libvirt, told
 from .volumes import Volumes
 
 
@@ -61,7 +61,7 @@ class LibvirtDriver(Driver):
                 {Capability.POWER, Capability.CHANGE, Capability.SNAPSHOT, Capability.REVERT, Capability.SURVEY}
             )
         )
-        self.remote = "+" in str(access.options.get("uri", "")).partition(":")[0]
+        self.remote = is_remote(str(access["uri"] or ""))
         self.volumes = Volumes(self.connection, self.site, str(access.options.get("pool") or "default"))
         self._accelerator: str | None = None
         self._ports = threading.Lock()  # between choosing a free port and QEMU's taking it
