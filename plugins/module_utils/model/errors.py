@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from typing import Union
 
@@ -10,6 +12,8 @@ Path = tuple[Union[str, int], ...]  # noqa: UP007 - ansible-test reads it as an 
 
 _SHOWN_ERRORS = 20
 _SHOWN_CHARACTERS = 60
+_COMPARED = 100
+_PASSWORD = re.compile(r"//\S*@")  # of an address
 
 
 class ModelError(ValueError):
@@ -74,18 +78,22 @@ def format_path(keys: Sequence[str | int]) -> str:
 
 
 def show(value: object) -> str:
-    """`value` as an error may print it: short, one line, ASCII, so that a lookalike or an escape code is seen."""
+    """`value` as an error may print it: short, one line, ASCII, so that a lookalike or an escape code is seen, and no
+    password of an address."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (dict, list, tuple)):
         return "a mapping" if isinstance(value, dict) else "a list"
-    text = ascii(str(value)) if isinstance(value, str) else ascii(value)
+    text = ascii(_PASSWORD.sub("//...@", value)) if isinstance(value, str) else ascii(value)
     return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown `name`: the nearest one of `known`, else all of them."""
     names = sorted(known)
+    if len(names) > _COMPARED:  # a comparison with each of thousands, for each of thousands of mistakes, takes minutes
+        place = bisect.bisect(names, str(name))
+        names = names[max(0, place - _COMPARED) : place + _COMPARED]
     close = difflib.get_close_matches(str(name)[:128], names, n=1, cutoff=0.6)
     if close:
         return f"did you mean '{close[0]}'?"

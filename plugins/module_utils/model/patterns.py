@@ -13,7 +13,7 @@ VMS = r"^(?:\*|[a-z0-9][a-z0-9-]{0,62}\*?)$"
 DATE = r"^[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])$"
 SHA256 = r"^[0-9a-f]{64}$"
 FINGERPRINT = r"^[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){31}$"
-URL = r"^https?://[!-~]+$"
+URL = r"^https?://(?:(?![@/?#])[!-~])+(?:[/?#][!-~]*)?$"  # no password: every reader of the file would see it
 URI = r"^[!-~]+$"
 URL_PATH = r"^/[!-~]*$"
 PATH = r"^[^~\s-][^\s]*$"  # no shell's home, no option, no space
@@ -33,7 +33,7 @@ MEANING = {
     DATE: "write a day, such as '2027-03-31'",
     SHA256: "write the 64 hexadecimal digits that 'sha256sum' prints",
     FINGERPRINT: "write 32 pairs of hexadecimal digits with colons, as 'openssl x509 -fingerprint -sha256' prints them",
-    URL: "write an address that begins with https://",
+    URL: "write an address that begins with https:// and holds no password (that belongs into ~/.netrc)",
     URI: "write an address without spaces, such as 'qemu:///system'",
     URL_PATH: "write a path that begins with '/', without spaces",
     PATH: "write a path without spaces that does not begin with '-' or '~'",

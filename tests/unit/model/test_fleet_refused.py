@@ -10,7 +10,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from muster.model.errors import FleetErrors
+from muster.model.errors import FleetErrors, nearest
 from muster.model.fleet import load_fleet
 from muster.model.yaml_reader import decode
 
@@ -105,3 +105,9 @@ def test_any_heap_of_yaml_is_read_or_refused(text: str) -> None:
             load_fleet(document)
         except FleetErrors:
             continue
+
+
+def test_a_mistake_among_thousands_of_names_is_not_compared_with_each() -> None:
+    names = [f"web-{number}" for number in range(10_000)]
+    assert nearest("web-17x", names).startswith("did you mean 'web-1")
+    assert len(nearest("db", names)) < 1000
