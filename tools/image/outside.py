@@ -17,6 +17,7 @@ from tools.image import cache
 from tools.progress import Progress
 
 TIMEOUT = 60  # seconds without a byte
+SPARE = 1 << 30  # bytes that a download leaves free on the disk of the cache
 
 
 def take(where: str, expected: str, images: Path, progress: Progress) -> Path:
@@ -47,8 +48,14 @@ def take(where: str, expected: str, images: Path, progress: Progress) -> Path:
 def _fetch(where: str, target: Path) -> None:
     try:
         if urlsplit(where).scheme in ("http", "https"):
+            room = shutil.disk_usage(target.parent).free - SPARE
+            buffer = memoryview(bytearray(cache.CHUNK))  # of a fixed size, whatever size the server gives to its chunks
             with urllib.request.urlopen(where, timeout=TIMEOUT) as source, target.open("wb") as out:  # noqa: S310
-                shutil.copyfileobj(source, out, cache.CHUNK)
+                while count := source.readinto(buffer):
+                    room -= count
+                    if room < 0:
+                        raise OSError(f"it is larger than {target.parent} has room for")
+                    out.write(buffer[:count])
         else:
             shutil.copyfile(where, target)
     except (OSError, urllib.error.URLError, ValueError) as error:

@@ -6,7 +6,9 @@ import contextlib
 import hashlib
 import http.client
 import os
+import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from ..model.vm import VM
 
 _CHUNK = 1 << 20
 _LIMIT = 64 << 30
+_SPARE = 1 << 30  # bytes that a download leaves free on the disk of the cache
+_PATIENCE = 2 * 3600.0  # seconds for one image: a server that drips its bytes would hold us for ever
 
 
 def resolve(site: Site, vm: VM, progress: Progress) -> Image | Template | None:
@@ -102,16 +106,21 @@ def _fetch(entry: Mapping[str, Any], site: Site, vm: VM, progress: Progress) -> 
 def _fetch_into(folder: Path, target: Path, entry: Mapping[str, Any], site: Site, vm: VM, progress: Progress) -> Path:
     url, digest = entry["url"], entry["sha256"]
     progress(f"{vm.name}: fetching {url}")
-    found, size = hashlib.sha256(), 0
+    found, size, end = hashlib.sha256(), 0, time.monotonic() + _PATIENCE
+    limit = min(_LIMIT, shutil.disk_usage(folder).free - _SPARE)
+    buffer = memoryview(bytearray(_CHUNK))  # of a fixed size, whatever size the server gives to its chunks
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".fetch-") as file:
         try:
-            with open_url(url, timeout=60, http_agent="muster") as answer:  # the fleet file allows http and https only
-                while chunk := answer.read(_CHUNK):
-                    size += len(chunk)
-                    if size > _LIMIT:
-                        break
-                    file.write(chunk)
-                    found.update(chunk)
+            # The fleet file allows http and https only, and no redirection leads to a file.
+            with open_url(url, timeout=60, http_agent="muster", decompress=False) as answer:
+                while count := answer.readinto(buffer):
+                    size += count
+                    if size > limit:
+                        raise OSError(f"it is larger than the {max(0, limit) >> 20} MiB that {folder} has room for")
+                    if time.monotonic() > end:
+                        raise OSError(f"it did not end within {_PATIENCE:.0f} s")
+                    file.write(buffer[:count])
+                    found.update(buffer[:count])
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise Conflict(
                 f"the image at {url} could not be fetched: {error}",

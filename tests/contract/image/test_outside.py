@@ -58,6 +58,13 @@ def server(tmp_path: Path) -> Iterator[str]:
         running.shutdown()
 
 
+def test_a_cache_without_room(image: Path, images: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outside, "SPARE", 1 << 60)
+    with pytest.raises(ToolError, match=r"it is larger than .* has room for"):
+        take(f"{server}/{image.name}", cache.sha256(image), images)
+    assert left(images) == []
+
+
 def test_a_url_with_its_hash_is_kept(image: Path, images: Path, server: str) -> None:
     assert cache.state(take(f"{server}/{image.name}", cache.sha256(image), images)) == "whole"
 

@@ -137,6 +137,48 @@ def test_a_broken_connection_leaves_nothing(cache: Path) -> None:
     assert list(cache.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "to", ["file:///etc/passwd", "file://localhost/etc/passwd", "gopher://127.0.0.1/x", "data:text/plain,x", "/", ""]
+)
+def test_a_redirection_leads_to_no_file(cache: Path, to: str) -> None:
+    with serving(answering("302 Found", b"", f"Location: {to}\r\n")) as port:
+        assert "could not be fetched" in refusal({"url": f"http://127.0.0.1:{port}/x", "sha256": SHA256})
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [b"-1", b"ffffffffffff", b"9" * 5000])
+def test_an_endless_image_is_cut(cache: Path, size: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's reader believes a chunk of -1 bytes, and would read until memory is full."""
+    monkeypatch.setattr(images, "_LIMIT", 4 << 20)
+    sent = 0
+
+    def endless(connection: Any) -> None:
+        nonlocal sent
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + size + b"\r\n")
+        while sent < 256 << 20:
+            connection.sendall(b"x" * 65536)
+            sent += 65536
+
+    with serving(endless) as port:
+        refusal({"url": f"http://127.0.0.1:{port}/x", "sha256": SHA256})
+    assert sent < 64 << 20
+    assert list(cache.iterdir()) == []
+
+
+def test_an_image_that_drips_is_given_up(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "_PATIENCE", 0.0)
+    with serving(answering("200 OK", CONTENT)) as port:
+        assert "it did not end within 0 s" in refusal({"url": f"http://127.0.0.1:{port}/x", "sha256": SHA256})
+    assert list(cache.iterdir()) == []
+
+
+def test_a_cache_without_room(cache: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "_SPARE", 1 << 60)
+    assert f"larger than the 0 MiB that {cache} has room for" in refusal({"url": url, "sha256": SHA256})
+    assert list(cache.iterdir()) == []
+
+
 def test_nobody_answers() -> None:
     assert "Connection refused" in refusal({"url": f"http://127.0.0.1:{closed_port()}/x", "sha256": SHA256})
 
