@@ -98,6 +98,6 @@ def test_a_disk_that_cannot_be_attached_leaves_no_volume(world: World) -> None:
     vm = world.made("a")
     before = world.picture()
     desired = world.wanted("a", disks=[{"size": "1 MiB"}, {"size": "1 MiB", "pool": "no-such-pool"}])
-    with pytest.raises(Exception, match="unable to open the storage pool 'no-such-pool'"):
+    with pytest.raises(Exception, match="no-such-pool"):
         world.driver.apply(desired, vm, world.changes(desired))
     assert world.picture() == before
