@@ -8,14 +8,16 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from .documents import Absent, DocumentError, normal
-from .expressions import EvaluationError, Expression, truthy
-from .report import Report
+from .expressions import Expression, explained
+from .report import CODES, Report, Subject, Table
 from .rule import STAGES, Finding, Rule
+from .runtime import truthy
 from .waivers import Waiver
 
 _SHOWN = 3
 _SHOWN_LENGTH = 60
 _SECRET = ("password", "secret", "token", "private", "credential", "passphrase")
+_PASS, _NOT_APPLICABLE = CODES["pass"], CODES["not_applicable"]
 
 Verdict = tuple[str, str]  # outcome and a clause that explains it
 
@@ -28,7 +30,7 @@ def check(
     today: date | None = None,
     now: datetime | None = None,
 ) -> Report:
-    """Judge every VM of `documents` by every rule of `stage`.
+    """Judge every VM and site of `documents` by every rule of `stage` that is about such a thing.
 
     `today` is the day that waivers are held against, `now` the time that ages are counted from; the clock's by
     default, in UTC. Raises ValueError for a stage that is none; whatever else goes wrong becomes a finding.
@@ -36,46 +38,82 @@ def check(
     if stage not in STAGES:
         raise ValueError(f"'{stage}' is not a stage; there are {', '.join(STAGES)}")
     now = now or datetime.now(UTC)
-    today = today or now.date()
+    known = Waivers(waivers, today or now.date())
     chosen = [rule for rule in rules if stage in rule.stages]
-    known = tuple(waivers)
-    used: set[int] = set()
-    findings: list[Finding] = []
+    tables = {about: Table(stage, tuple(rule for rule in chosen if rule.about == about)) for about in ("vm", "site")}
     for document in documents:
-        findings.extend(_judge_vm(document, chosen, stage, known, used, today, now))
-    return Report(stage, tuple(findings), tuple(_state(waiver, n in used, today) for n, waiver in enumerate(known)))
+        about = "site" if isinstance(document, Mapping) and document.get("kind") == "site" else "vm"
+        _judge(document, tables[about], known, now)
+    filled = tuple(table for table in tables.values() if table.subjects or table.rules)
+    return Report(stage, filled, known.report())
 
 
-def _judge_vm(document: Mapping[str, Any], rules: list[Rule], stage: str, waivers: tuple[Waiver, ...], used: set[int],
-              today: date, now: datetime) -> Iterable[Finding]:
-    vm, site = _label(document, "name"), _label(document, "site")
+class Waivers:
+    """The waivers of one check, by the rule that they are for, and what each of them did."""
+
+    def __init__(self, waivers: Iterable[Waiver], today: date) -> None:
+        self._today = today
+        self._all = tuple(waivers)
+        self._used: set[int] = set()
+        self._by_rule: dict[str, list[tuple[int, Waiver]]] = {}
+        for number, waiver in enumerate(self._all):
+            self._by_rule.setdefault(waiver.rule, []).append((number, waiver))
+
+    def settle(self, rule: str, vm: str, outcome: str, clause: str) -> Verdict:
+        """The verdict as it is once the waivers were asked."""
+        for number, waiver in self._by_rule.get(rule, ()):
+            if waiver.covers(rule, vm, self._today):
+                self._used.add(number)
+                return "waived", waiver.sentence()
+            if waiver.concerns(rule, vm):
+                clause += f" (the waiver of {waiver.approver} ended on {waiver.until.isoformat()})"
+        return outcome, clause
+
+    def report(self) -> tuple[dict[str, Any], ...]:
+        """What each waiver did."""
+        return tuple({
+            "rule": waiver.rule, "vms": list(waiver.vms), "reason": waiver.reason, "approver": waiver.approver,
+            "until": waiver.until.isoformat(),
+            "state": "expired" if self._today > waiver.until else "used" if number in self._used else "unused",
+        } for number, waiver in enumerate(self._all))
+
+
+def _judge(document: Mapping[str, Any], table: Table, waivers: Waivers, now: datetime) -> None:
+    """Add what the rules of `table` say of one VM or site."""
+    subject = Subject(*(_label(document, key) for key in ("name", "site", "terraform_address")))
     plain: dict[str, Any] = {}
     broken = ""
     try:
         plain = normal(document)
     except (DocumentError, RecursionError) as error:
         broken = str(error) if isinstance(error, DocumentError) else "is nested too deeply"
-    unseen = stage == "guest" and "guest" not in plain  # what nobody looked at is neither set nor absent
-    for rule in rules:
+    unseen = table.stage == "guest" and "guest" not in plain  # what nobody looked at is neither set nor absent
+    codes = bytearray()
+    for rule in table.rules:
         if broken:
             outcome, clause = "error", f"its document {broken}"
         elif unseen:
             outcome, clause = "unknown", "nobody looked into the guest"
         else:
+            # The two outcomes that most rules have, without a function call between.
+            try:
+                if rule.when is not None and rule.when.run(plain, now) is False:
+                    codes.append(_NOT_APPLICABLE)
+                    continue
+                if rule.when is None and rule.expect.run(plain, now) is True:
+                    codes.append(_PASS)
+                    continue
+            except Exception:  # noqa: S110 the verdict tells what it was
+                pass
             outcome, clause = verdict(rule, plain, now)
+            if outcome == "pass" or outcome == "not_applicable":
+                codes.append(CODES[outcome])
+                continue
         if outcome in ("fail", "unknown"):
-            for number, waiver in enumerate(waivers):
-                if waiver.covers(rule.id, vm, today):
-                    used.add(number)
-                    outcome, clause = "waived", waiver.sentence()
-                    break
-                if waiver.concerns(rule.id, vm):
-                    clause += f" (the waiver of {waiver.approver} ended on {waiver.until.isoformat()})"
-        yield Finding(
-            rule=rule.id, title=rule.title, severity=rule.severity, vm=vm, site=site, stage=stage, outcome=outcome,
-            sentence=_sentence(rule, vm, site, outcome, clause),
-            fix=rule.fix if outcome in ("fail", "unknown") else {}, controls=rule.controls,
-        )
+            outcome, clause = waivers.settle(rule.id, subject.name, outcome, clause)
+        codes.append(CODES[outcome])
+        table.findings.append(Finding(rule, subject.name, subject.site, table.stage, outcome, clause, subject.address))
+    table.add(subject, bytes(codes))
 
 
 def verdict(rule: Rule, document: dict[str, Any], now: datetime) -> Verdict:
@@ -83,23 +121,25 @@ def verdict(rule: Rule, document: dict[str, Any], now: datetime) -> Verdict:
     part = "when"
     try:
         if rule.when is not None:
-            applies = rule.when.evaluate(document, now)
-            if isinstance(applies, Absent):
+            applies = rule.when.run(document, now)
+            if applies.__class__ is Absent:
                 return "unknown", f"whether it applies cannot be told, because {applies.reason()}"
             if not truthy(applies):
                 return "not_applicable", ""
         part = "expect"
-        holds = rule.expect.evaluate(document, now)
-    except EvaluationError as error:
-        return "error", f"'{part}' could not be evaluated: {error}"
+        holds = rule.expect.run(document, now)
+    except Exception as error:
+        return "error", f"'{part}' could not be evaluated: {explained(error)}"
+    if holds is True:
+        return "pass", ""
+    if holds is False:
+        return "fail", _observed(rule.expect, document)
     if isinstance(holds, Absent):
         return "unknown", holds.reason()
-    if not isinstance(holds, bool):
-        return "error", "'expect' gave neither true nor false; compare it with something"
-    return ("pass", "") if holds else ("fail", _observed(rule.expect, document, now))
+    return "error", "'expect' gave neither true nor false; compare it with something"
 
 
-def _observed(expect: Expression, document: dict[str, Any], now: datetime) -> str:
+def _observed(expect: Expression, document: dict[str, Any]) -> str:
     """The values that the expression read, as a clause: ``memory is 268435456 and tags.owner is not set``."""
     parts = []
     for path, steps in expect.steps[:_SHOWN]:
@@ -123,6 +163,8 @@ def _step(value: Any, step: str) -> Any:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, (bool, int, float)):
+        return json.dumps(value)
     if isinstance(value, dict) or (isinstance(value, list) and (len(value) > 3 or any(map(_nested, value)))):
         return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
     text = json.dumps(value, ensure_ascii=True, default=lambda absent: None)
@@ -133,27 +175,6 @@ def _nested(value: Any) -> bool:
     return isinstance(value, (dict, list))
 
 
-def _sentence(rule: Rule, vm: str, site: str, outcome: str, clause: str) -> str:
-    where = f"{vm or 'A VM without a name'} at {site}" if site else vm or "A VM without a name"
-    clause = clause.rstrip(".")
-    if outcome == "fail":
-        return f"{where}: {clause}. {rule.why}"
-    if outcome == "pass":
-        return f"{where} satisfies '{rule.title}'."
-    if outcome == "not_applicable":
-        return f"'{rule.title}' does not apply to {where}."
-    words = {"unknown": "this cannot be told", "waived": "this is waived", "error": "this could not be judged"}
-    return f"{where}: {words[outcome]}: {clause}."
-
-
 def _label(document: Mapping[str, Any], key: str) -> str:
     value = document.get(key) if isinstance(document, Mapping) else None
     return str.__str__(value)[:255] if isinstance(value, str) else ""
-
-
-def _state(waiver: Waiver, used: bool, today: date) -> dict[str, Any]:
-    return {
-        "rule": waiver.rule, "vms": list(waiver.vms), "reason": waiver.reason, "approver": waiver.approver,
-        "until": waiver.until.isoformat(),
-        "state": "expired" if today > waiver.until else "used" if used else "unused",
-    }

@@ -68,6 +68,11 @@ class Expression:
         return tuple(dict.fromkeys(found))
 
     @cached_property
+    def reads_document(self) -> bool:
+        """Whether its worth depends on the document at all."""
+        return bool(self.paths) or any(node["type"] == "current" for node in _nodes(self.tree))
+
+    @cached_property
     def steps(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
         """Each of `paths` with its steps: ``("disks[0].size", ("disks", "[0]", "size"))``."""
         return tuple((path, tuple(step.strip('"') for step in _STEP.findall(path))) for path in self.paths)

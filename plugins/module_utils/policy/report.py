@@ -1,67 +1,139 @@
-"""The report of a check: every finding, and the counts by VM and by rule that are made from them."""
+"""The report of a check: what needs attention as findings, everything else as counts by VM and by rule.
+
+A fleet of 5,000 VMs under 100 rules is half a million outcomes. Each is kept as one byte; a `Finding` is made for
+those alone that somebody should look at, and for the others when they are asked for.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
-from .rule import OUTCOMES, SEVERITIES, Finding
+from .rule import OUTCOMES, SEVERITIES, Finding, Rule
 
 # Names of the counts in JSON, by outcome.
 COUNTS = {"pass": "passed", "fail": "failed", "unknown": "unknown", "waived": "waived",
           "not_applicable": "not_applicable", "error": "errors"}
+CODES = {outcome: code for code, outcome in enumerate(OUTCOMES)}
 _ATTENTION = ("fail", "error", "unknown", "waived")
 
 
-def _counts(findings: Iterable[Finding]) -> dict[str, int]:
-    found = Counter(finding.outcome for finding in findings)
-    return {COUNTS[outcome]: found[outcome] for outcome in OUTCOMES}
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A VM or a site that was judged; `address` is where a Terraform document has it."""
+
+    name: str
+    site: str
+    address: str = ""
+
+
+@dataclass
+class Table:
+    """The outcomes of `rules` at one stage: for each of `subjects` a byte for each rule, its place in `OUTCOMES`."""
+
+    stage: str
+    rules: tuple[Rule, ...]
+    subjects: list[Subject] = field(default_factory=list)
+    outcomes: list[bytes] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(self, subject: Subject, outcomes: bytes) -> None:
+        self.subjects.append(subject)
+        self.outcomes.append(outcomes)
+
+    def by_rule(self) -> Iterator[tuple[Rule, Counter[int]]]:
+        """Each rule with how often it had which outcome."""
+        for number, rule in enumerate(self.rules):
+            yield rule, Counter(row[number] for row in self.outcomes)
+
+
+def _counts(found: Counter[int]) -> dict[str, int]:
+    return {COUNTS[outcome]: found[code] for outcome, code in CODES.items()}
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a check found. `findings` holds every rule on every VM, the passes too; `waivers` what each waiver did:
-    {rule, vms, reason, approver, until, state: used|unused|expired}."""
+    """What a check found. `waivers` has what each waiver did: {rule, vms, reason, approver, until, state:
+    used|unused|expired}; `unmapped` how many resources of which type of a Terraform document nobody could judge."""
 
     stage: str
-    findings: tuple[Finding, ...] = ()
+    tables: tuple[Table, ...] = ()
     waivers: tuple[dict[str, Any], ...] = ()
+    unmapped: dict[str, int] = field(default_factory=dict)
 
     @property
     def totals(self) -> dict[str, int]:
-        """Counts of all findings: passed, failed, unknown, waived, not_applicable, errors."""
-        return _counts(self.findings)
+        """Counts of all outcomes: passed, failed, unknown, waived, not_applicable, errors."""
+        found: Counter[int] = Counter()
+        for table in self.tables:
+            for row in table.outcomes:
+                found.update(row)
+        return _counts(found)
+
+    @property
+    def subjects(self) -> list[Subject]:
+        """The VMs and sites that were judged, each once."""
+        return list(dict.fromkeys(subject for table in self.tables for subject in table.subjects))
+
+    @property
+    def rules(self) -> list[Rule]:
+        """The rules that were asked, each once."""
+        return list({rule.id: rule for table in self.tables for rule in table.rules}.values())
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Every rule on every VM, the passes too."""
+        return tuple(self._every())
+
+    def _every(self) -> Iterator[Finding]:
+        for table in self.tables:
+            attention = iter(table.findings)
+            for subject, row in zip(table.subjects, table.outcomes, strict=True):
+                for rule, code in zip(table.rules, row, strict=True):
+                    outcome = OUTCOMES[code]
+                    if outcome in _ATTENTION:
+                        yield next(attention)
+                    else:
+                        yield Finding(rule, subject.name, subject.site, table.stage, outcome, "", subject.address)
 
     def by_vm(self) -> list[dict[str, Any]]:
         """The counts of each VM, with its name, its site and `total`: the rules that apply to it."""
-        groups: dict[tuple[str, str], list[Finding]] = {}
-        for finding in self.findings:
-            groups.setdefault((finding.vm, finding.site), []).append(finding)
-        rows = []
-        for (vm, site), findings in groups.items():
-            counts = _counts(findings)
-            rows.append({"vm": vm, "site": site, **counts, "total": len(findings) - counts["not_applicable"]})
-        return rows
+        groups: dict[tuple[str, str], Counter[int]] = {}
+        for table in self.tables:
+            for subject, row in zip(table.subjects, table.outcomes, strict=True):
+                groups.setdefault((subject.name, subject.site), Counter()).update(row)
+        return [{"vm": vm, "site": site, **(counts := _counts(found)),
+                 "total": found.total() - counts["not_applicable"]} for (vm, site), found in groups.items()]
 
     def by_rule(self) -> list[dict[str, Any]]:
         """The counts of each rule. A rule that applied to no VM shows as such and does not look passed."""
-        groups: dict[str, list[Finding]] = {}
-        for finding in self.findings:
-            groups.setdefault(finding.rule, []).append(finding)
+        groups: dict[str, tuple[Rule, Counter[int]]] = {}
+        for table in self.tables:
+            for rule, found in table.by_rule():
+                groups.setdefault(rule.id, (rule, Counter()))[1].update(found)
         return [
-            {"rule": rule, "title": findings[0].title, "severity": findings[0].severity,
-             "controls": {framework: list(ids) for framework, ids in findings[0].controls.items()},
-             **_counts(findings)}
-            for rule, findings in groups.items()
+            {"rule": rule.id, "title": rule.title, "severity": rule.severity,
+             "controls": {framework: list(ids) for framework, ids in rule.controls.items()}, **_counts(found)}
+            for rule, found in groups.values()
         ]
+
+    def by_stage(self) -> list[dict[str, Any]]:
+        """The counts of each stage."""
+        groups: dict[str, Counter[int]] = {}
+        for table in self.tables:
+            found = groups.setdefault(table.stage, Counter())
+            for row in table.outcomes:
+                found.update(row)
+        return [{"stage": stage, **_counts(found)} for stage, found in groups.items()]
 
     def attention(self) -> list[Finding]:
         """The findings that somebody should look at, the worst first: failed, error, unknown, waived."""
-        chosen = [finding for finding in self.findings if finding.outcome in _ATTENTION]
-        return sorted(chosen, key=lambda finding: (_ATTENTION.index(finding.outcome),
-                                                   -SEVERITIES.index(finding.severity), finding.rule, finding.vm))
+        ranks = {outcome: number for number, outcome in enumerate(_ATTENTION)}
+        worst = {severity: -number for number, severity in enumerate(SEVERITIES)}
+        return sorted((finding for table in self.tables for finding in table.findings), key=lambda finding: (
+            ranks[finding.outcome], worst[finding.severity], finding.rule, finding.vm))
 
     def at_least(self, severity: str) -> list[Finding]:
         """The failures and errors of `severity` or worse: what stops a run. Unknown, waived and passed do not."""
@@ -71,22 +143,29 @@ class Report:
 
     def compliance(self) -> dict[str, Any]:
         """The part ``compliance`` of a run report. Passes are counted, not listed."""
+        return {**self.summary(), "findings": [finding.document() for finding in self.attention()]}
+
+    def summary(self) -> dict[str, Any]:
+        """`compliance` without its findings."""
         return {
             **self.totals,
             "stage": self.stage,
-            "findings": [finding.document() for finding in self.attention()],
+            "stages": self.by_stage(),
             "vms": self.by_vm(),
             "rules": self.by_rule(),
             "waivers": [dict(waiver) for waiver in self.waivers],
+            "unmapped": dict(self.unmapped),
         }
 
     def __add__(self, other: Report) -> Report:
         """Both checks in one report, such as those of the stages ``live`` and ``guest``."""
         stages = dict.fromkeys(part for report in (self, other) for part in report.stage.split("+") if part)
-        return Report("+".join(stages), self.findings + other.findings, _joined(self.waivers + other.waivers))
+        unmapped = Counter(self.unmapped) + Counter(other.unmapped)
+        return Report("+".join(stages), self.tables + other.tables, _joined(self.waivers + other.waivers),
+                      dict(unmapped))
 
 
-def _joined(waivers: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+def _joined(waivers: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
     """Each waiver once; it was used when one of the checks used it."""
     kept: dict[tuple[Any, ...], dict[str, Any]] = {}
     for waiver in waivers:

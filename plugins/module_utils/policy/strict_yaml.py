@@ -26,6 +26,13 @@ _AMBIGUOUS = re.compile(
 )
 
 
+class Lined(dict[str, Any]):
+    """A mapping that knows on which line of its file it begins (`line`) and where each key stands (`lines`)."""
+
+    line: int
+    lines: dict[str, int]
+
+
 class YamlError(ValueError):
     """The file cannot be read. Its text is a sentence that names the file, the line and what to do."""
 
@@ -61,7 +68,7 @@ def read(text: str, source: str) -> Any:
             builder.take(event)
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
+        line = f":{mark.line + 1}" if mark else ""
         # The library's own text quotes the file, which may hold what nobody should see: only its problem is told.
         problem = getattr(error, "problem", None) or "it is not YAML"
         raise YamlError(f"{source}{line}: cannot be read: {problem:.200}. Correct the YAML there.") from None
@@ -78,7 +85,7 @@ class _Builder:
         self.values = 0
 
     def fail(self, event: Any, what: str) -> YamlError:
-        return YamlError(f"{self.source}, line {event.start_mark.line + 1}: {what}.")
+        return YamlError(f"{self.source}:{event.start_mark.line + 1}: {what}.")
 
     def take(self, event: Any) -> None:
         name = type(event).__name__
@@ -89,7 +96,7 @@ class _Builder:
                 raise self.fail(event, "tags are refused; remove what begins with '!'")
             if len(self.stack) >= MAX_DEPTH:
                 raise self.fail(event, f"nested deeper than {MAX_DEPTH} levels; flatten it")
-            fresh: Any = {} if name == "MappingStartEvent" else []
+            fresh: Any = self.mapping(event) if name == "MappingStartEvent" else []
             self.put(event, fresh)
             self.stack.append((fresh, None))
         elif name in ("MappingEndEvent", "SequenceEndEvent"):
@@ -97,16 +104,23 @@ class _Builder:
         elif name == "ScalarEvent":
             self.scalar(event)
 
+    @staticmethod
+    def mapping(event: Any) -> Lined:
+        fresh = Lined()
+        fresh.line, fresh.lines = event.start_mark.line + 1, {}
+        return fresh
+
     def scalar(self, event: Any) -> None:
         if event.tag:
             raise self.fail(event, "tags are refused; remove what begins with '!'")
         container, key = self.stack[-1] if self.stack else (None, None)
-        if isinstance(container, dict) and key is None:
+        if isinstance(container, Lined) and key is None:
             if event.value in container:
                 raise self.fail(event, f"the key '{event.value:.60}' is there twice; keep one")
             if event.value == "<<":
                 raise self.fail(event, "merge keys are refused; write the values out")
             container[event.value] = None
+            container.lines[event.value] = event.start_mark.line + 1
             self.stack[-1] = (container, event.value)
             return
         self.put(event, self.plain(event) if event.implicit[0] else event.value)
