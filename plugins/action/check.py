@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from ansible_collections.muster.fleet.plugins.module_utils.policy import Report,
 from ansible_collections.muster.fleet.plugins.module_utils.policy.documents import DocumentError
 from ansible_collections.muster.fleet.plugins.module_utils.policy.fixes import FixConflictError, settings
 from ansible_collections.muster.fleet.plugins.module_utils.policy.packfile import PackError
-from ansible_collections.muster.fleet.plugins.module_utils.policy.rule import SEVERITIES, STAGES
+from ansible_collections.muster.fleet.plugins.module_utils.policy.rule import SEVERITIES, STAGES, Rule
 from ansible_collections.muster.fleet.plugins.module_utils.policy.summary import table, write_report
 from ansible_collections.muster.fleet.plugins.module_utils.policy.waivers import (
     Waiver,
@@ -72,10 +72,9 @@ class ActionModule(ActionBase):
                 report += check(documents, rules, stage, waivers, now=now)
             result: dict[str, Any] = {"changed": False, "compliance": report.compliance()}
             if "guest" in args["stage"]:
-                result["settings"] = {
-                    str(document.get("name", "")): settings(rules, document, waivers, now=now)
-                    for document in documents
-                }
+                result["settings"], strange = _settings(documents, rules, waivers, now)
+                if strange:
+                    result["warnings"] = strange
         except (PackError, WaiverError, FixConflictError, DocumentError) as error:
             raise AnsibleActionFail(str(error)) from None
         if args["report"]:
@@ -104,6 +103,23 @@ class ActionModule(ActionBase):
                                         "done and changed nothing; make room or name another folder.") from None
             result.update(html=str(page), json=str(document))
         return result
+
+
+def _settings(documents: Sequence[Mapping[str, Any]], rules: Iterable[Rule], waivers: Iterable[Waiver],
+              now: datetime) -> tuple[dict[str, Any], list[str]]:
+    """The settings of each VM, and a sentence for each whose document cannot be judged: what one guest says of itself
+    does not stop the others. Raises DocumentError where it is so for all of them."""
+    found, strange = {}, []
+    for document in documents:
+        name = str(document.get("name", ""))
+        try:
+            found[name] = settings(rules, document, waivers, now=now)
+        except DocumentError as error:
+            strange.append(f"The document of VM '{name:.63}' {error}. It was not judged and has no settings; look into "
+                           "that guest.")
+    if strange and not found:
+        raise DocumentError(" ".join(strange))
+    return found, strange
 
 
 def _inspected(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,13 +23,13 @@ def run_report(
     ``snapshot_result`` and ``recovery_drill_result``. `now` is epoch seconds.
     """
     found = list(guests)
-    facts = {str(guest.get("inventory_hostname", "")): guest.get("muster_guest") or {} for guest in found}
+    facts = {str(guest.get("inventory_hostname", "")): guest.get("muster_guest") for guest in found}
     started = float(local.get("muster_started") or now)
     report = {
         "fleet": str(seen["fleet"]["name"]),
         "generated": format_time(now),
         "seconds": round(now - started, 1),
-        "vms": [_vm(vm, facts.get(str(vm["name"]), {})) for vm in seen["vms"]],
+        "vms": [_vm(vm, facts.get(str(vm["name"]))) for vm in seen["vms"]],
         "hardening": [_part(guest["muster_hardening"], _HARDENING) for guest in found if "muster_hardening" in guest],
         "patching": [_part(guest["patch_result"], _PATCHING) for guest in found if "patch_result" in guest],
         "backups": [
@@ -56,7 +56,10 @@ def _part(row: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
     return {"vm": row["vm"], **{key: row.get(key) for key in keys}}
 
 
-def _vm(vm: Mapping[str, Any], guest: Mapping[str, Any]) -> dict[str, Any]:
+def _vm(vm: Mapping[str, Any], guest: object) -> dict[str, Any]:
+    """What a guest says of itself may be of any type, and is no reason to have no report."""
+    system = guest.get("os") if isinstance(guest, Mapping) else None
+    name = system.get("name") if isinstance(system, Mapping) else None
     return {
         "name": vm["name"],
         "site": vm["site"],
@@ -64,5 +67,5 @@ def _vm(vm: Mapping[str, Any], guest: Mapping[str, Any]) -> dict[str, Any]:
         "address": vm.get("address"),
         "power": vm.get("power", "unknown"),
         "health": vm.get("health_state", "unknown"),
-        "os": (guest.get("os") or {}).get("name"),
+        "os": str(name)[:200] if name else None,
     }

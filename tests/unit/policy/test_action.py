@@ -36,6 +36,10 @@ TASKS: dict[str, dict[str, Any]] = {
     "gate": {"stage": "spec", "packs": ["muster/baseline"], "waivers": "waivers.yml", "fail_on": "high"},
     "gate_not_hit": {"stage": "spec", "packs": ["muster/baseline"], "fail_on": "critical"},
     "guest": {"stage": ["live", "guest"], "packs": ["ours.yml"], "report": "build/report", "run": {"fleet": "acme"}},
+    "one_strange": {"stage": "guest", "packs": ["ours.yml"], "documents": [DOCUMENT, {"name": "db"}],
+                    "guests": {"db": {"x": 1 << 70}}},
+    "all_strange": {"stage": "guest", "packs": ["ours.yml"], "guests": {"web": {"x": 1 << 70}}},
+    "no_mapping": {"stage": "guest", "packs": ["ours.yml"], "guests": {"web": "gotcha"}},
     "no_pack": {"stage": "spec", "packs": ["muster/nothing"]},
     "no_stage": {"stage": "speck", "packs": ["muster/baseline"]},
 }
@@ -107,7 +111,17 @@ def test_guests_get_their_settings_and_the_report_is_written(results: dict[str, 
     assert "<h1>acme</h1>" in Path(result["html"]).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("task", "words"), [("no_pack", "muster/nothing: there is no such pack"),
+def test_a_guest_with_strange_facts_does_not_stop_the_others(results: dict[str, Any]) -> None:
+    result = results["one_strange"]
+    assert not result["failed"]
+    assert result["settings"] == {"web": {"sshd": {"X": "2"}}}
+    outcomes = {finding["vm"]: finding["outcome"] for finding in result["compliance"]["findings"]}
+    assert outcomes == {"web": "fail", "db": "error"}
+    assert results["no_mapping"]["compliance"]["passed"] == 0
+
+
+@pytest.mark.parametrize(("task", "words"), [("all_strange", "The document of VM 'web' holds a number of more than 63"),
+                                             ("no_pack", "muster/nothing: there is no such pack"),
                                              ("no_stage", "speck")])
 def test_what_cannot_be_done_is_one_sentence(results: dict[str, Any], task: str, words: str) -> None:
     assert results[task]["failed"] is True

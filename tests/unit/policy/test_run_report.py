@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from muster.policy.html import render
+from muster.policy.run import run_report
 from muster.policy.summary import table, write_report
 from muster.policy.view import objective
 from muster.policy.wording import human_duration, human_size, human_time, printable
@@ -238,3 +239,11 @@ def test_printable_keeps_length_and_hides_what_acts(text: str) -> None:
     assert len(shown) == len(text)
     shown.encode("utf-8")
     assert not set(map(chr, range(32))) - {"\n", "\t"} & set(shown)
+
+
+@pytest.mark.parametrize("guest", [None, "x", [1], 5, {"os": "x"}, {"os": [1]}, {"os": {"name": {}}}, {}], ids=str)
+def test_what_a_guest_says_of_itself_is_no_reason_to_have_no_report(guest: Any) -> None:
+    seen = {"fleet": {"name": "acme"}, "vms": [{"name": "web", "site": "lab"}]}
+    report = run_report(seen, [{"inventory_hostname": "web", "muster_guest": guest}], {}, 0.0)
+    assert report["vms"][0]["name"] == "web"
+    assert report["vms"][0]["os"] is None
