@@ -9,6 +9,7 @@ and projections drop it. Rules never use that; it is how the compiler is held ag
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from . import calls, runtime
@@ -39,30 +40,40 @@ def path_of(node: Node) -> str:
     return ""
 
 
-def compile_tree(tree: Node, patterns: Mapping[str, Any], nulls: bool = False) -> Compiled:
-    """The function ``(document, now) -> value`` of `tree`. Raises `writer.TooDeep`.
+_HELPERS: dict[str, Any] = {
+    "__builtins__": {"len": len, "slice": slice, "dict": dict, "list": list, "str": str, "int": int, "float": float,
+                     "bool": bool},
+    "Absent": Absent,
+    **{name: getattr(runtime, name) for name in (
+        "EvaluationError", "comparable", "hole", "lost", "of_item", "ordered", "present", "same", "search", "spend",
+        "truthy", "weigh", "weigh_all", "within")},
+    **{f"f_{name}": function.run for name, function in FUNCTIONS.items()},
+    **{f"accept_{name}": function.accept for name, function in FUNCTIONS.items()},
+    "pick": calls.pick,
+}
 
-    The function raises EvaluationError, and CallError where a function got what it cannot use.
-    """
+
+@dataclass(frozen=True)
+class Source:
+    """The Python source of an expression, and the constants that it names."""
+
+    text: str
+    constants: Mapping[str, Any]
+
+    def compile(self) -> Compiled:
+        """The function. It raises EvaluationError, and CallError where a function got what it cannot use."""
+        names = {**_HELPERS, **self.constants}
+        # The source holds names that this room made and literals that `repr` wrote; see writer.py.
+        exec(compile(self.text, "<expression>", "exec"), names)  # noqa: S102
+        found: Compiled = names["run"]
+        return found
+
+
+def write_source(tree: Node, patterns: Mapping[str, Any], nulls: bool = False) -> Source:
+    """The source of `tree`. Raises `writer.TooDeep`."""
     compiler = Compiler(patterns, nulls)
     result = compiler.visit(tree, Value("d", "" if nulls else "object", absent=False))
-    source = compiler.out.source(result)
-    names: dict[str, Any] = {
-        "__builtins__": {"len": len, "slice": slice, "dict": dict, "list": list, "str": str, "int": int, "float": float,
-                         "bool": bool, "zip": zip, "enumerate": enumerate, "sorted": sorted},
-        "Absent": Absent,
-        **{name: getattr(runtime, name) for name in (
-            "EvaluationError", "comparable", "hole", "kind", "lost", "of_item", "ordered", "present", "same", "search",
-            "spend", "truthy", "weigh", "weigh_all", "within")},
-        **{f"f_{name}": function.run for name, function in FUNCTIONS.items()},
-        **{f"accept_{name}": function.accept for name, function in FUNCTIONS.items()},
-        "pick": calls.pick,
-        **compiler.out.constants,
-    }
-    # The source holds names that this room made and literals that `repr` wrote; see writer.py.
-    exec(compile(source, "<expression>", "exec"), names)  # noqa: S102
-    found: Compiled = names["run"]
-    return found
+    return Source(compiler.out.source(result), compiler.out.constants)
 
 
 class Compiler:

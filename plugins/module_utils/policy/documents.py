@@ -15,6 +15,7 @@ from typing import Any
 MAX_DEPTH = 24
 MAX_VALUES = 100_000
 MAX_TEXT = 65_536
+MAX_KEY = 1_024
 MAX_TEXTS = 4 << 20  # characters of all texts and keys together
 MAX_UNKNOWN = 1_000
 _MAX_NUMBER = 1 << 63
@@ -47,7 +48,7 @@ def normal(document: Mapping[str, Any]) -> dict[str, Any]:
     """
     if not isinstance(document, Mapping):
         raise DocumentError("is not a mapping of fields")
-    copy = _Copier().copy(document, 0)
+    copy = _Copier().mapping(document, 0)
     paths = copy.pop("unknown", [])
     if not isinstance(paths, list) or len(paths) > MAX_UNKNOWN:
         raise DocumentError(f"has a field 'unknown' that is not a list of at most {MAX_UNKNOWN} paths")
@@ -64,44 +65,73 @@ class _Copier:
         self.values = 0
         self.texts = 0
 
-    def copy(self, value: Any, depth: int) -> Any:
-        self.values += 1
+    def mapping(self, value: Mapping[str, Any], depth: int) -> dict[str, Any]:
+        """A copy of `value` without the keys that are null."""
+        self.count(len(value), depth)
+        copied: dict[str, Any] = {}
+        for key, item in value.items():
+            if item is None:
+                continue
+            if key.__class__ is not str or len(key) > MAX_KEY:
+                key = self.key(key)
+            self.texts += len(key)
+            copied[key] = item if item.__class__ is bool else self.copy(item, depth + 1)
+        return copied
+
+    def count(self, values: int, depth: int) -> None:
+        self.values += values
         if depth > MAX_DEPTH:
             raise DocumentError(f"is nested deeper than {MAX_DEPTH} levels")
         if self.values > MAX_VALUES:
             raise DocumentError(f"holds more than {MAX_VALUES} values")
+        if self.texts > MAX_TEXTS:
+            raise DocumentError(f"holds more than {MAX_TEXTS} characters of text")
+
+    def copy(self, value: Any, depth: int) -> Any:
+        """A copy of one value in plain types. Only values of other classes than JSON's take the longer way."""
+        kind = value.__class__
+        if kind is str:
+            if len(value) > MAX_TEXT:
+                raise DocumentError(f"holds a text of more than {MAX_TEXT} characters")
+            self.texts += len(value)
+            if self.texts > MAX_TEXTS:
+                raise DocumentError(f"holds more than {MAX_TEXTS} characters of text")
+            return value
+        if kind is int:
+            if -_MAX_NUMBER < value < _MAX_NUMBER:
+                return value
+            raise DocumentError("holds a number of more than 63 bits")
+        if kind is dict:
+            return self.mapping(value, depth)
+        if kind is list:
+            self.count(len(value), depth)
+            return [self.copy(item, depth + 1) for item in value]
+        return self.other(value, depth)
+
+    def other(self, value: Any, depth: int) -> Any:
         if value is None:
             return Absent()
         if isinstance(value, bool):
             return bool(value)
         if isinstance(value, int):
-            if abs(value) >= _MAX_NUMBER:
-                raise DocumentError("holds a number of more than 63 bits")
-            return int(value)
+            return self.copy(int(value), depth)
         if isinstance(value, float):
             if not math.isfinite(value):
                 raise DocumentError("holds a number that is not finite")
             return float(value)
         if isinstance(value, str):
-            if len(value) > MAX_TEXT:
-                raise DocumentError(f"holds a text of more than {MAX_TEXT} characters")
-            return self.text(value)
+            return self.copy(str.__str__(value), depth)
         if isinstance(value, Mapping):
-            return {self.key(key): self.copy(item, depth + 1) for key, item in value.items() if item is not None}
+            return self.mapping(value, depth)
         if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
-            return [self.copy(item, depth + 1) for item in value]
+            return self.copy(list(value), depth)
         raise DocumentError(f"holds a {type(value).__name__}, which is not a value of JSON")
 
-    def key(self, key: Any) -> str:
-        if not isinstance(key, str) or len(key) > 1024:
-            raise DocumentError("has a key that is not a text of at most 1024 characters")
-        return self.text(key)
-
-    def text(self, text: str) -> str:
-        self.texts += len(text)
-        if self.texts > MAX_TEXTS:
-            raise DocumentError(f"holds more than {MAX_TEXTS} characters of text")
-        return str.__str__(text)
+    @staticmethod
+    def key(key: Any) -> str:
+        if not isinstance(key, str) or len(key) > MAX_KEY:
+            raise DocumentError(f"has a key that is not a text of at most {MAX_KEY} characters")
+        return str.__str__(key)
 
 
 def _forget(document: dict[str, Any], path: Any) -> None:

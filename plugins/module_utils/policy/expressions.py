@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from .calls import check_literals
-from .compiler import Compiled, Node, compile_tree, path_of
+from .compiler import Compiled, Node, Source, path_of, write_source
 from .documents import Absent, DocumentError, normal
 from .functions import FUNCTIONS, SPECIAL, CallError
 from .patterns import Pattern, PatternError
@@ -38,11 +38,16 @@ class ExpressionError(ValueError):
 
 @dataclass(frozen=True)
 class Expression:
-    """A compiled expression: its text, its tree and the function that it became. Made by `compile_expression`."""
+    """An expression that was read: its text, its tree and its Python source. Made by `compile_expression`."""
 
     text: str
     tree: Node = field(repr=False, compare=False)
-    run: Compiled = field(repr=False, compare=False)
+    source: Source = field(repr=False, compare=False)
+
+    @cached_property
+    def run(self) -> Compiled:
+        """The function ``(document, now) -> value``, compiled when it is first asked for."""
+        return self.source.compile()
 
     def evaluate(self, document: dict[str, Any], now: datetime | None = None) -> Any:
         """The worth for a document that went through `documents.normal`. Raises EvaluationError."""
@@ -113,8 +118,8 @@ def compile_expression(text: object, nulls: bool = False) -> Expression:
     for node in _nodes({"type": "expression", "children": [tree]}):
         _check(node, patterns, nulls)
     try:
-        return Expression(text, tree, compile_tree(tree, patterns, nulls))
-    except (TooDeep, RecursionError, SyntaxError):
+        return Expression(text, tree, write_source(tree, patterns, nulls))
+    except (TooDeep, RecursionError):
         raise ExpressionError("is nested too deeply; split the rule") from None
 
 

@@ -2,7 +2,8 @@
 
 Python's ``re`` backtracks: a pattern of ten characters and a text of forty from a hostile guest can hold a controller
 for hours. Patterns are therefore matched here by following all ways at once (Thompson's construction), in time
-proportional to pattern times text, whatever both are.
+proportional to pattern times text, whatever both are; and where a set of ways leads is remembered, so that a text is
+mostly read at the price of one look-up for each character.
 
 The dialect is the common part of all regular expressions: characters, ``.``, ``[a-z]``, ``[^a-z]``, ``\\d \\w \\s`` and
 their opposites, ``^``, ``$`` (the very end, never before a last line break), groups, ``|`` and
@@ -14,13 +15,14 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MAX_PATTERN = 256
 MAX_STATES = 1_024
 MAX_WORK = 2_000_000
 MAX_REPEAT = 256
 MAX_GROUPS = 20
+MAX_PLACES = 512
 
 _DIGITS = frozenset(string.digits)
 _WORD = frozenset(string.ascii_letters + string.digits + "_")
@@ -194,6 +196,17 @@ def _any(tests: tuple[Test, ...], negated: bool) -> Test:
     return lambda one: any(test(one) for test in tests) is not negated
 
 
+@dataclass(slots=True)
+class _Place:
+    """A set of states that a text can be in, all at once: whether the pattern was found by then, or is at the end of
+    the text, and where a character leads."""
+
+    closed: frozenset[int]
+    found: bool
+    found_at_end: bool
+    ways: dict[str, _Place] = field(default_factory=dict)
+
+
 class Pattern:
     """A compiled pattern. `search` tells whether it occurs anywhere in a text; anchor it with ``^`` and ``$``."""
 
@@ -208,6 +221,8 @@ class Pattern:
         # One entry per state: ("char", test, next), ("start"|"end", None, next) or ("split", None, ways).
         self._states: list[tuple[str, Test | None, tuple[int, ...]]] = [("match", None, ())]
         self._first = self._build(tree, 0)
+        self._begin = self._place(frozenset(), True)
+        self._known: dict[frozenset[int], _Place] = {}
 
     def _state(self, kind: str, test: Test | None, ways: tuple[int, ...]) -> int:
         if len(self._states) >= MAX_STATES:
@@ -246,21 +261,37 @@ class Pattern:
         """Whether the pattern occurs in `text`. Raises PatternError where the work would pass its bound."""
         if self.work(text) > MAX_WORK:
             raise PatternError(f"a text of {len(text)} characters is too long for the pattern '{self.pattern:.60}'")
-        active: set[int] = set()
-        for place in range(len(text) + 1):
-            active = self._closure(active | {self._first}, place == 0, place == len(text))
-            if 0 in active:
+        place = self._begin
+        for character in text:
+            if place.found:
                 return True
-            if place < len(text):
-                character = text[place]
-                active = {
-                    self._states[state][2][0]
-                    for state in active
-                    if self._states[state][0] == "char" and self._states[state][1](character)  # type: ignore[misc]
-                }
-        return False
+            following = place.ways.get(character)
+            place = self._follow(place, character) if following is None else following
+        return place.found or place.found_at_end
 
-    def _closure(self, states: set[int], start: bool, end: bool) -> set[int]:
+    def _follow(self, place: _Place, character: str) -> _Place:
+        """Where `character` leads from `place`; remembered, so that it is found out once."""
+        active = frozenset(
+            self._states[state][2][0]
+            for state in place.closed
+            if self._states[state][0] == "char" and self._states[state][1](character)  # type: ignore[misc]
+        )
+        if len(self._known) >= MAX_PLACES or len(place.ways) >= MAX_PLACES:
+            # A text can be made to visit ever new places; what is forgotten is found out again.
+            for known in (self._begin, *self._known.values()):
+                known.ways.clear()
+            self._known.clear()
+        following = self._known.get(active)
+        if following is None:
+            following = self._known[active] = self._place(active, False)
+        place.ways[character] = following
+        return following
+
+    def _place(self, active: frozenset[int], start: bool) -> _Place:
+        closed = self._closure(active | {self._first}, start, False)
+        return _Place(closed, 0 in closed, 0 in self._closure(active | {self._first}, start, True))
+
+    def _closure(self, states: frozenset[int], start: bool, end: bool) -> frozenset[int]:
         """All states that are reached from `states` without reading a character."""
         reached: set[int] = set()
         waiting = list(states)
@@ -272,4 +303,4 @@ class Pattern:
             kind, _test, ways = self._states[state]
             if kind == "split" or (kind == "start" and start) or (kind == "end" and end):
                 waiting.extend(ways)
-        return reached
+        return frozenset(reached)
