@@ -35,7 +35,14 @@ class DriverError(Exception):
         self.what, self.site, self.vm, self.todo = what, site, vm, todo
         where = f"VM '{vm}' at site '{site}'" if vm else f"Site '{site}'"
         text = f"{where}: {what.rstrip('.')}."
-        super().__init__(f"{text} {todo.rstrip('.')}." if todo else text)
+        super().__init__(_harmless(f"{text} {todo.rstrip('.')}." if todo else text))
+
+
+def _harmless(text: str) -> str:
+    """`text` as a terminal may show it: a platform's words and the names of others' VMs may hold escape codes."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else " " if one.isspace() else ascii(one)[1:-1] for one in text)
 
 
 class NotFound(DriverError):
