@@ -103,7 +103,7 @@ def test_a_rule_that_lies_about_its_documents_is_told(tmp_path: Path) -> None:
 
 def test_one_id_in_two_packs_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ours.yml").write_text(PACK.replace("memory-set", "tag-owner"), encoding="utf-8")
-    with pytest.raises(PackError, match=r"rule tag-owner: muster/baseline:[0-9]+ has a rule of this id too"):
+    with pytest.raises(PackError, match=r"rule tag-owner: muster/common/tags.yml:[0-9]+ has a rule of this id too"):
         load_rules(["muster/baseline", "ours.yml"], base=tmp_path)
 
 
