@@ -17,7 +17,12 @@ CASES = yaml.safe_load((Path(__file__).parent / "plans.yml").read_text())
 def test_plan_then_steps_then_nothing(case, host, tree, monkeypatch):
     monkeypatch.setattr("os.chown", lambda *args: None)
     for name, text in case.get("tree", {}).items():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_text(text)
+        (tree / name).chmod(0o644)
+        (tree / name).parent.chmod(0o755)
+    for name, mode in case.get("mode", {}).items():
+        (tree / name).chmod(int(mode, 8))
     before = {path: path.read_bytes() for path in tree.rglob("*") if path.is_file()}
     planned = plan(case["settings"], host, "muster")
     assert [[c.kind, c.item, c.before, c.after] for c in planned.changes] == case["changes"]
@@ -46,6 +51,22 @@ def test_files_lose_bits_and_never_gain_them(host, tree, monkeypatch):
     assert plan(wanted, host, "root").changes == []
 
 
+def test_auditd_s_own_files_are_closed_to_others(host, tree, monkeypatch):
+    monkeypatch.setattr("os.chown", lambda *args: None)
+    log = tree / "var/log/audit/audit.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("")
+    log.chmod(0o644)
+    log.parent.chmod(0o755)
+    planned = plan({"auditd": {"access": "restricted"}}, host, "root")
+    assert [change.item for change in planned.changes] == ["/var/log/audit", "/var/log/audit/audit.log",
+                                                           "/etc/audit/auditd.conf"]
+    for step in planned.parts[0].steps:
+        step.run(host)
+    modes = [path.stat().st_mode & 0o777 for path in (log.parent, log, tree / "etc/audit/auditd.conf")]
+    assert modes == [0o750, 0o640, 0o640]
+
+
 @pytest.mark.parametrize(("settings", "words"), [
     ({"sshdd": {}}, "Unknown kinds"),
     ({"sysctl": {"../../etc/passwd": "0"}}, "not a name"),
@@ -68,6 +89,10 @@ def test_files_lose_bits_and_never_gain_them(host, tree, monkeypatch):
     ({"faillock": {"even_deny_root": 1}}, "takes"),
     ({"banners": {"/etc/passwd": "x"}}, "banners takes"),
     ({"auditd": {"rules": ["-D"]}}, "begin with"),
+    ({"auditd": {"privileged": False}}, "auditd takes"),
+    ({"auditd": {"access": "open"}}, "auditd takes"),
+    ({"logs": {"access": "open"}}, "logs takes"),
+    ({"timesyncd": {"NTP": "a\nb"}}, "one line"),
     ({"apt": {"APT::Update::Pre-Invoke": "x\"; }"}}, "quotation"),
     ({"pam": {"nullok": True}}, "nullok: false"),
 ], ids=str)

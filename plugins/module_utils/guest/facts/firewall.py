@@ -57,8 +57,8 @@ def ufw_family(host: Host, family: str) -> dict[str, Any]:
     for fields in tuples:
         if len(fields) < 7:
             continue
-        action, protocol, port, _to, _from_port, source, way = fields[:7]
-        way = fields[-1] if fields[-1].startswith(("in", "out")) else way
+        action, protocol, port, _to, _from_port, source = fields[:6]
+        way = next((field for field in fields[6:] if re.match(r"(?:in|out)(?:_|$)", field)), "")  # after names of profiles
         if action in ("allow", "limit") and way.startswith("in") and protocol in ("tcp", "udp", "any"):
             ports |= numbers(port)
         accepted |= action == "allow" and way == "in_lo"
@@ -148,7 +148,7 @@ def nft_permanent(host: Host) -> bool:
     text = host.read("/etc/nftables.conf") or ""
     for pattern in re.findall(r'^\s*include\s+"([^"]+)"', text, re.M):
         text += "".join(host.read(path) or "" for path in host.glob(pattern))
-    return all(re.search(rf"\bhook\s+{hook}\b", text) for hook in HOOKS)
+    return all(re.search(rf"^[^#\n]*\bhook\s+{hook}\b", text, re.M) for hook in HOOKS)
 
 
 def families(host: Host, tool: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:

@@ -18,7 +18,7 @@ def plan_logs(wanted: Any, host: Host, context: Context) -> Part:
         raise GuestError("logs takes access: restricted. Nothing was changed.")
     changes: list[Change] = []
     steps: list[Step] = []
-    for path, status in files(host):
+    for path, status in sorted(files(host), key=lambda found: found[0]):
         have, most = stat.S_IMODE(status.st_mode), allowed(os.path.basename(path))[0]
         if have & ~most:
             changes.append(Change("logs", path, f"{have:04o}", f"{have & most:04o}"))
