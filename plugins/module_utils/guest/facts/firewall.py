@@ -58,7 +58,8 @@ def ufw_family(host: Host, family: str) -> dict[str, Any]:
         if len(fields) < 7:
             continue
         action, protocol, port, _to, _from_port, source = fields[:6]
-        way = next((field for field in fields[6:] if re.match(r"(?:in|out)(?:_|$)", field)), "")  # after names of profiles
+        # Names of profiles may stand before it, a comment after it.
+        way = next((field for field in fields[6:] if re.match(r"(?:in|out)(?:_|$)", field)), "")
         if action in ("allow", "limit") and way.startswith("in") and protocol in ("tcp", "udp", "any"):
             ports |= numbers(port)
         accepted |= action == "allow" and way == "in_lo"
