@@ -71,7 +71,7 @@ attributes:
   platform:
     support: full
     platforms: debian
-    description: Debian 12.
+    description: Debian 12 and Ubuntu 24.04.
 """
 
 EXAMPLES = r"""

@@ -23,9 +23,9 @@ options:
     description:
       - Settings by kind. C(docs/guest.md) describes each kind.
       - "Kinds are C(apt), C(packages_absent), C(packages_present), C(modules_disabled), C(sysctl), C(mounts),
-        C(files), C(homes), C(banners), C(journald), C(coredump), C(limits), C(login_defs), C(useradd), C(shell),
-        C(services_disabled), C(services_enabled), C(auditd), C(pwquality), C(pwhistory), C(faillock), C(pam), C(su),
-        C(sudo), C(sshd)."
+        C(files), C(homes), C(banners), C(journald), C(coredump), C(timesyncd), C(limits), C(login_defs),
+        C(useradd), C(shell), C(services_disabled), C(services_enabled), C(auditd), C(logs), C(pwquality),
+        C(pwhistory), C(faillock), C(pam), C(su), C(sudo), C(sshd)."
     type: dict
     default: {}
   confirm:
@@ -52,7 +52,7 @@ attributes:
   platform:
     support: full
     platforms: debian
-    description: Debian 12.
+    description: Debian 12 and Ubuntu 24.04.
 """
 
 EXAMPLES = r"""
