@@ -19,6 +19,7 @@ from .. import qcow2
 from ..driver import Backup, BackupDisk, Failed, Progress
 from .connection import libvirt, told
 from .domain import parse
+from .freeze import frozen
 from .guest import Agent
 from .volumes import Volumes
 
@@ -130,10 +131,7 @@ def _job(
         files.append((disk, file, size))
     agent = Agent(domain, site)
     try:
-        with (
-            told(site, name, "start the backup job"),
-            agent.frozen() if agent.answers() else contextlib.nullcontext(False) as frozen,
-        ):
+        with told(site, name, "start the backup job"), frozen(agent) as freeze:
             created = time.time()
             domain.backupBegin(
                 ET.tostring(job, encoding="unicode"),
@@ -150,7 +148,7 @@ def _job(
         raise
     return (
         created,
-        "filesystem" if frozen else "crash",
+        "filesystem" if freeze.held else "crash",
         [(disk, _volume(driver.volumes, file), size) for disk, file, size in files],
     )
 

@@ -68,7 +68,10 @@ class Agent:
     def execute(self, argv: Sequence[str], timeout: float) -> Executed:
         """Run a program. Raises Unreachable when it has not ended after `timeout` seconds; it may still be running."""
         arguments = {"path": argv[0], "arg": list(argv[1:]), "capture-output": True}
-        pid = self.call("guest-exec", arguments).get("pid")
+        started = self.call("guest-exec", arguments)
+        pid = started.get("pid") if isinstance(started, dict) else None
+        if not isinstance(pid, int):
+            raise Failed("the guest agent did not say what it started", site=self.site, vm=self.vm)
         end = time.monotonic() + timeout
         while True:
             status = self.call("guest-exec-status", {"pid": pid})
@@ -84,24 +87,14 @@ class Agent:
                     todo="Look into the guest",
                 )
             time.sleep(0.1)
-        output = b"".join(
-            base64.b64decode(str(status.get(key) or ""))[:_OUTPUT_LIMIT] for key in ("out-data", "err-data")
-        )
+        try:
+            output = b"".join(
+                base64.b64decode(str(status.get(key) or ""))[:_OUTPUT_LIMIT] for key in ("out-data", "err-data")
+            )
+        except ValueError as error:
+            raise Failed("the guest agent gave an output that is not base64", site=self.site, vm=self.vm) from error
         code = status.get("exitcode")
         return Executed(code if isinstance(code, int) else 255, output.decode("utf-8", "replace"))
-
-    @contextlib.contextmanager
-    def frozen(self) -> Any:
-        """The guest's file systems frozen inside the block; yields whether they are. They are thawed in any case."""
-        frozen = False
-        try:
-            with contextlib.suppress(libvirt.libvirtError):
-                frozen = self.domain.fsFreeze() > 0
-            yield frozen
-        finally:
-            if frozen:
-                with told(self.site, self.vm, "thaw the guest's file systems after the freeze for the backup"):
-                    self.domain.fsThaw()
 
 
 class Console:
