@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from muster.policy import check, load_rules
 from muster.policy.context import SHOWN, enrich
 from muster.policy.documents import Absent, normal
+from muster.policy.known import SITE_FACTS, VM_FACTS
 
 Vm = dict[str, Any]
 
@@ -114,6 +117,13 @@ def test_a_neighbour_that_is_known_fails_whatever_else_comes_later() -> None:
                             ([on("b", "y", environment="test")], "pass")):
         (finding, *_rest) = check(enrich([first, *others]), rules, "plan").findings
         assert (finding.vm, finding.outcome) == ("a", outcome)
+
+
+def test_the_documentation_names_every_field_that_a_rule_may_read() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "policy.md").read_text(encoding="utf-8")
+    table = text[text.index("## Documents"):text.index("## Expressions")]
+    named = set(re.findall(r"`([a-z_]+)(?:\[\])?`", table))
+    assert VM_FACTS | SITE_FACTS <= named
 
 
 def test_a_large_group_costs_what_its_vms_cost() -> None:
