@@ -30,6 +30,9 @@ _CLASSES = {"string": ("str",), "array": ("list",), "object": ("dict",), "number
             "boolean": ("bool",), "null": ("None.__class__",)}
 
 
+_PLAIN = {"number": "numbers", "string": "texts"}  # what tells whether all types of a list are theirs
+
+
 def write(compiler: Compiler, node: Node, source: Value) -> Value:
     """Write the call that `node` is."""
     special = _SPECIAL.get(node["value"])
@@ -41,6 +44,9 @@ def write(compiler: Compiler, node: Node, source: Value) -> Value:
 def _call(compiler: Compiler, name: str, children: list[Node], source: Value) -> Value:
     """A function of the table, on arguments that are all there."""
     function, out = FUNCTIONS[name], compiler.out
+    if name == "length" and children[0]["type"] == "filter_projection" and not compiler.nulls:
+        # How many items fulfil a condition is what rules ask most: they are counted, not collected.
+        return compiler.project(children[0], source, children[0]["children"][2], values=False, count=True)
     if not function.timed and all(child["type"] == "literal" and child["value"] is not None for child in children):
         folded = _folded(name, [child["value"] for child in children])
         if folded is not None:
@@ -64,15 +70,19 @@ def _call(compiler: Compiler, name: str, children: list[Node], source: Value) ->
 
     def invoke() -> None:
         kinds = [function.signature[min(number, len(function.signature) - 1)] for number in range(len(arguments))]
-        for value, accepted in zip(arguments, kinds, strict=True):
-            if name not in _AT_ONCE and value.kind not in ("number", "boolean") and set(accepted) & set(_WEIGHTY):
-                out.put(f"{'weigh_all' if function.deep else 'weigh'}({value.atom}, b)")
         tests = [_is_none_of(value.atom, accepted) for value, accepted in zip(arguments, kinds, strict=True)
                  if value.kind not in accepted and accepted != ANY]
         if function.elements:
-            out.put(f"accept_{name}({name!r}, ({atoms},))")
-        elif tests:
+            atom = arguments[-1].atom
+            plain = " or ".join(f"{_PLAIN[kind]}(map(type, {atom}))" for kind in function.elements)
+            tests.append(f"not ({plain})")
+        if tests:
             out.put(f"if {' or '.join(tests)}: accept_{name}({name!r}, ({atoms},))")
+        for value, accepted in zip(arguments, kinds, strict=True):
+            # What a projection has made was counted as it was made.
+            if name not in _AT_ONCE and not value.whole and value.kind not in ("number", "boolean") \
+                    and set(accepted) & set(_WEIGHTY):
+                out.put(f"{'weigh_all' if function.deep else 'weigh'}({value.atom}, b)")
         if name == "join":  # the one function whose answer can be longer than its arguments together
             out.put(f"spend(b, len({arguments[0].atom}) * len({arguments[1].atom}) // 64)")
         out.put(f"{result} = f_{name}({'now, ' if function.timed else ''}{atoms})")
@@ -153,17 +163,17 @@ def _contains(compiler: Compiler, children: list[Node], source: Value) -> Value:
 
 def _one_of(compiler: Compiler, children: list[Node], source: Value) -> Value:
     part, whole = (compiler.visit(child, source) for child in children)
-    texts = compiler.out.constants.get(whole.atom)
-    if isinstance(texts, list) and all(isinstance(text, str) for text in texts):
-        chosen, name = compiler.out.constant(frozenset(texts)), compiler.out.name()
-        compiler.unless_absent(name, [part], lambda: compiler.out.put(
-            f"{name} = {part.atom}.__class__ is str and {part.atom} in {chosen}"))
-        return Value(name, "boolean", absent=part.absent)
     return _within(compiler, whole, part, "one_of")
 
 
 def _within(compiler: Compiler, whole: Value, part: Value, function: str) -> Value:
     name = compiler.out.name()
+    texts = compiler.out.constants.get(whole.atom)
+    if isinstance(texts, list) and all(isinstance(text, str) for text in texts):
+        chosen = compiler.out.constant(frozenset(texts))
+        compiler.unless_absent(name, [] if compiler.nulls else [part], lambda: compiler.out.put(
+            f"{name} = {part.atom}.__class__ is str and {part.atom} in {chosen}"))
+        return Value(name, "boolean", absent=part.absent and not compiler.nulls)
 
     def look() -> None:
         if part.literal and part.kind == "string":

@@ -8,7 +8,7 @@ and projections drop it. Rules never use that; it is how the compiler is held ag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ Node = Mapping[str, Any]
 Compiled = Callable[[Any, Any], Any]
 
 _COMPARE = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
+_BITS = ("0", "1", "0.0", "1.0", "-0.0")  # what Python takes for false and true
 _KINDS: dict[type, str] = {bool: "boolean", int: "number", float: "number", str: "string", list: "array",
                           dict: "object"}
 
@@ -42,11 +43,11 @@ def path_of(node: Node) -> str:
 
 _HELPERS: dict[str, Any] = {
     "__builtins__": {"len": len, "slice": slice, "dict": dict, "list": list, "str": str, "int": int, "float": float,
-                     "bool": bool},
+                     "bool": bool, "map": map, "type": type},
     "Absent": Absent,
     **{name: getattr(runtime, name) for name in (
-        "EvaluationError", "comparable", "hole", "lost", "of_item", "ordered", "present", "same", "search", "spend",
-        "truthy", "weigh", "weigh_all", "within")},
+        "EvaluationError", "comparable", "flat", "hole", "lost", "numbers", "of_item", "ordered", "present", "same",
+        "search", "spend", "texts", "truthy", "weigh", "weigh_all", "within")},
     **{f"f_{name}": function.run for name, function in FUNCTIONS.items()},
     **{f"accept_{name}": function.accept for name, function in FUNCTIONS.items()},
     "pick": calls.pick,
@@ -113,16 +114,25 @@ class Compiler:
         return found
 
     def _visit_field(self, node: Node, source: Value, label: str) -> Value:
-        out, key = self.out, str(node["value"])
-        missing = self.missing(label or path_of(node))
-        if source.kind == "object" and not source.absent:
-            return Value(out.let(f"{source.atom}.get({key!r}, {missing})"))
-        name = out.name()
-        with out.block(f"if {source.atom}.__class__ is dict:"):
-            out.put(f"{name} = {source.atom}.get({key!r}, {missing})")
-        with out.block("else:"):
-            out.put(f"{name} = {self.else_lost(source, missing)}")
-        return Value(name)
+        return self.field(str(node["value"]), source, label or path_of(node))
+
+    def field(self, key: str, source: Value, label: str) -> Value:
+        """A field of `source`. Without a `label` it is a step on the way to another one: None where it is missing."""
+        def write() -> str:
+            missing = self.missing(label) if label else "None"
+            get = f"{source.atom}.get({key!r}{f', {missing}' if missing != 'None' else ''})"
+            if source.kind == "object" and not source.absent:
+                return out.let(get)
+            name = out.name()
+            with out.block(f"if {source.atom}.__class__ is dict:"):
+                out.put(f"{name} = {get}")
+            with out.block("else:"):
+                passed_on = f"{source.atom} if {self.is_absent(source.atom)} else None"
+                out.put(f"{name} = {self.else_lost(source, missing) if label or self.nulls else passed_on}")
+            return name
+
+        out = self.out
+        return Value(out.once(source.atom, key, label, write=write))
 
     def _visit_index(self, node: Node, source: Value, label: str) -> Value:
         out, index = self.out, int(node["value"])
@@ -170,8 +180,12 @@ class Compiler:
 
     def _chain(self, node: Node, source: Value, label: str) -> Value:
         label = label or path_of(node)
-        for child in node["children"]:
-            source = self.step(child, source, label)
+        steps = list(_steps(node))
+        for step, following in zip(steps, [*steps[1:], None], strict=True):
+            if label and step["type"] == "field" and following is not None and following["type"] in ("field", "index"):
+                source = self.field(str(step["value"]), source, "")
+            else:
+                source = self.step(step, source, label)
         return source
 
     _visit_subexpression = _visit_index_expression = _chain
@@ -218,8 +232,9 @@ class Compiler:
     def _visit_filter_projection(self, node: Node, source: Value, _label: str) -> Value:
         return self.project(node, source, node["children"][2], values=False)
 
-    def project(self, node: Node, source: Value, condition: Node | None, values: bool) -> Value:
-        """The items of a list that fulfil `condition`, each as the node's right side sees it."""
+    def project(self, node: Node, source: Value, condition: Node | None, values: bool, count: bool = False) -> Value:
+        """The items of a list that fulfil `condition`, each as the node's right side sees it; with `count` their
+        number."""
         out = self.out
         name, item = out.name(), out.name()
         right = node["children"][1]
@@ -227,26 +242,29 @@ class Compiler:
         items = f"{base.atom}.values()" if values else base.atom
         with out.block("else:"):
             out.spend(f"len({base.atom}) * {size_of(right) + size_of(condition)}")
-            out.put(f"{name} = []")
+            out.put(f"{name} = {0 if count else []}")
             with out.loop(item, items):
                 one = Value(item, absent=not base.whole)
                 if condition is not None:
                     self.absent_item(one, name, items, item)
                     verdict = self.visit(condition, Value(item, absent=self.nulls))
-                    self.absent_item(verdict, name, items, item)
-                    test = self.truth(verdict)
-                    out.put(f"if not {test}: continue")
+                    if verdict.kind == "boolean" and verdict.absent and not self.nulls:
+                        with out.block(f"if {verdict.atom} is not True:"):
+                            out.put(f"if {verdict.atom} is False: continue")
+                            out.put(f"{name} = of_item({verdict.atom}, {items}, {item})")
+                            out.put("break")
+                    else:
+                        self.absent_item(verdict, name, items, item)
+                        out.put(f"if not {self.truth(verdict)}: continue")
                     one = Value(item, absent=self.nulls)
                 elif right["type"] != "identity":
                     self.absent_item(one, name, items, item)
                     one = Value(item, absent=self.nulls)
                 found = self.visit(right, one)
                 self.absent_item(found, name, items, item)
-                if self.nulls:
-                    out.put(f"if {found.atom} is not None: {name}.append({found.atom})")
-                else:
-                    out.put(f"{name}.append({found.atom})")
-        return Value(name, "array", whole=True)
+                add = f"{name} += 1" if count else f"{name}.append({found.atom})"
+                out.put(f"if {found.atom} is not None: {add}" if self.nulls else add)
+        return Value(name, "number" if count else "array", whole=True)
 
     def absent_item(self, value: Value, name: str, items: str, item: str) -> None:
         """Leave the loop where `value`, of an item, is not there: then `name` is not there either."""
@@ -260,15 +278,11 @@ class Compiler:
         name, item = out.name(), out.name()
         base = self.items(node["children"][0], source, name)
         with out.block("else:"):
-            out.spend(f"len({base.atom})")
-            out.put(f"{name} = []")
-            with out.loop(item, base.atom):
-                with out.block(f"if {item}.__class__ is list:"):
-                    out.spend(f"len({item})")
-                    out.put(f"{name}.extend({item})")
-                with out.block("else:"):
-                    out.put(f"{name}.append({item})")
-        return Value(name)
+            out.put(f"{name} = {base.atom}")
+            with out.loop(item, base.atom), out.block(f"if {item}.__class__ is list:"):
+                out.put(f"{name} = flat({base.atom}, b)")
+                out.put("break")
+        return Value(name, "array")
 
     def _visit_multi_select_list(self, node: Node, source: Value, _label: str) -> Value:
         if all(child["type"] == "literal" and child["value"] is not None for child in node["children"]):
@@ -314,35 +328,32 @@ class Compiler:
     # Logic
 
     def _visit_or_expression(self, node: Node, source: Value, _label: str) -> Value:
-        out = self.out
-        left = self.visit(node["children"][0], source)
-        name = out.let(left.atom)
-        absent = left.absent and not self.nulls
-        test = f"not {self.truth(left)}"
-        with out.block(f"if {self.is_absent(name)} or {test}:" if absent else f"if {test}:"):
-            right = self.visit(node["children"][1], source)
-            if absent:
-                keep = f"{self.is_there(name)} or {self.is_there(right.atom)} and {self.truth(right)}" if right.absent \
-                    else f"{self.is_there(name)} or {self.truth(right)}"
-                out.put(f"if {keep}: {name} = {right.atom}")
-            else:
-                out.put(f"{name} = {right.atom}")
-        return Value(name, left.kind if left.kind == right.kind else "", absent=left.absent or right.absent)
+        return self._logic(node, source, settles=True)
 
     def _visit_and_expression(self, node: Node, source: Value, _label: str) -> Value:
+        return self._logic(node, source, settles=False)
+
+    def _logic(self, node: Node, source: Value, settles: bool) -> Value:
+        """``||`` or ``&&``: the truth `settles` on the left decides at once; on the right it decides for what is absent
+        on the left."""
         out = self.out
         left = self.visit(node["children"][0], source)
         name = out.let(left.atom)
         absent = left.absent and not self.nulls
-        test = self.truth(left)
-        with out.block(f"if {self.is_absent(name)} or {test}:" if absent else f"if {test}:"):
+        test = f"not {self.truth(left)}" if settles else self.truth(left)
+        if absent:
+            test = f"{name} is not {settles}" if left.kind == "boolean" else f"{self.is_absent(name)} or {test}"
+        with out.block(f"if {test}:"):
             right = self.visit(node["children"][1], source)
-            if absent:
-                false = f"{self.is_there(right.atom)} and not {self.truth(right)}" if right.absent \
-                    else f"not {self.truth(right)}"
-                out.put(f"if {self.is_there(name)} or {false}: {name} = {right.atom}")
-            else:
+            if not absent:
                 out.put(f"{name} = {right.atom}")
+            elif left.kind == right.kind == "boolean":
+                out.put(f"if {name} is {not settles} or {right.atom} is {settles}: {name} = {right.atom}")
+            else:
+                decides = self.truth(right) if settles else f"not {self.truth(right)}"
+                if right.absent:
+                    decides = f"{self.is_there(right.atom)} and {decides}"
+                out.put(f"if {self.is_there(name)} or {decides}: {name} = {right.atom}")
         return Value(name, left.kind if left.kind == right.kind else "", absent=left.absent or right.absent)
 
     def _visit_not_expression(self, node: Node, source: Value, _label: str) -> Value:
@@ -371,7 +382,8 @@ class Compiler:
             # A text equals texts only; a number must not be taken for true or false.
             same = {
                 "string": f"{left.atom} == {right.literal}",
-                "number": f"({left.atom} == {right.literal} and {left.atom}.__class__ is not bool)",
+                "number": f"{left.atom} == {right.literal}" if left.kind == "number" or right.literal not in _BITS
+                else f"({left.atom} == {right.literal} and {left.atom}.__class__ is not bool)",
                 "boolean": f"{left.atom} is {right.literal}",
             }[right.kind]
             test = f"not {same}" if differs else same
@@ -397,20 +409,35 @@ class Compiler:
             out.put(f"{name} = {left.atom} {operator} {right.atom} if comparable({left.atom}, {right.atom}) else None")
             return
 
-        def write() -> None:
-            known = [value for value in (left, right) if value.kind != "number"]
-            if known:
-                tests = " and ".join(f"({value.atom}.__class__ is int or {value.atom}.__class__ is float)"
-                                     for value in known)
-                out.put(f"if not ({tests}): ordered({left.atom}, {right.atom})")
-            out.put(f"{name} = {left.literal or left.atom} {operator} {right.literal or right.atom}")
-
-        self.unless_absent(name, [left, right], write)
+        test = f"{name} = {left.literal or left.atom} {operator} {right.literal or right.atom}"
+        unsure = [value for value in (left, right) if value.kind != "number" or value.absent]
+        if not unsure:
+            out.put(test)
+            return
+        numbers = " and ".join(f"({value.atom}.__class__ is int or {value.atom}.__class__ is float)"
+                               for value in unsure)
+        with out.block(f"if {numbers}:"):
+            out.put(test)
+        for value in unsure:
+            if value.absent:
+                with out.block(f"elif {self.is_absent(value.atom)}:"):
+                    out.put(f"{name} = {value.atom}")
+        with out.block("else:"):
+            out.put(f"{name} = ordered({left.atom}, {right.atom})")
 
     # Functions
 
     def _visit_function_expression(self, node: Node, source: Value, _label: str) -> Value:
         return calls.write(self, node, source)
+
+
+def _steps(node: Node) -> Iterator[Node]:
+    """The steps of a chain, from its beginning: ``a.b[0]`` is a tree of pairs."""
+    for child in node["children"]:
+        if child["type"] in ("subexpression", "index_expression"):
+            yield from _steps(child)
+        else:
+            yield child
 
 
 def size_of(node: Node | None) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
+from .context import enrich
 from .documents import Absent, DocumentError, normal
 from .expressions import Expression, explained
 from .report import CODES, Report, Subject, Table
@@ -32,6 +33,7 @@ def check(
 ) -> Report:
     """Judge every VM and site of `documents` by every rule of `stage` that is about such a thing.
 
+    What a rule knows of a VM by looking at the others (peers, siblings, neighbours) comes from these documents.
     `today` is the day that waivers are held against, `now` the time that ages are counted from; the clock's by
     default, in UTC. Raises ValueError for a stage that is none; whatever else goes wrong becomes a finding.
     """
@@ -41,7 +43,9 @@ def check(
     known = Waivers(waivers, today or now.date())
     chosen = [rule for rule in rules if stage in rule.stages]
     tables = {about: Table(stage, tuple(rule for rule in chosen if rule.about == about)) for about in ("vm", "site")}
-    for document in documents:
+    given = list(documents)
+    enriched = iter(enrich(document for document in given if isinstance(document, Mapping)))
+    for document in (next(enriched) if isinstance(document, Mapping) else document for document in given):
         about = "site" if isinstance(document, Mapping) and document.get("kind") == "site" else "vm"
         _judge(document, tables[about], known, now)
     filled = tuple(table for table in tables.values() if table.subjects or table.rules)

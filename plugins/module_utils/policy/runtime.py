@@ -107,10 +107,8 @@ def within(whole: Any, part: Any, budget: Budget, function: str) -> Any:
 
 
 def ordered(left: Any, right: Any) -> None:
-    """Two numbers have an order. Raises EvaluationError for anything else."""
-    for side in (left, right):
-        if isinstance(side, bool) or not isinstance(side, (int, float)):
-            raise EvaluationError(f"a {kind(left)} and a {kind(right)} have no order; compare two numbers")
+    """Two values that are not both numbers have no order. Raises EvaluationError."""
+    raise EvaluationError(f"a {kind(left)} and a {kind(right)} have no order; compare two numbers")
 
 
 def comparable(left: Any, right: Any) -> bool:
@@ -133,6 +131,23 @@ def search(pattern: Pattern, text: str, budget: Budget) -> bool:
         return pattern.search(text)
     except ValueError as error:
         raise EvaluationError(str(error)) from None
+
+
+# Whether all of some types are numbers', or texts'.
+numbers = frozenset((int, float)).issuperset
+texts = frozenset((str,)).issuperset
+
+
+def flat(items: list[Any], budget: Budget) -> list[Any]:
+    """`items` with the items of each list among them in its place."""
+    merged: list[Any] = []
+    for item in items:
+        if item.__class__ is list:
+            spend(budget, len(item))
+            merged.extend(item)
+        else:
+            merged.append(item)
+    return merged
 
 
 def weigh(value: Any, budget: Budget) -> None:

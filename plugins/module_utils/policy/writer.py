@@ -6,7 +6,7 @@ ever source itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +41,8 @@ class Writer:
         self._lines: list[str] = []
         self._indent = 1
         self._temporaries = 0
+        self._known: list[dict[tuple[str, ...], str]] = [{}]  # for each open block, what it has read
+        self._spent: list[tuple[int, int, str]] = []  # line, loops around it and work
         self.loops = 0
         self.constants: dict[str, Any] = {}
 
@@ -55,7 +57,9 @@ class Writer:
         self.put(head)
         self._indent += 1
         before = len(self._lines)
+        self._known.append({})
         yield
+        self._known.pop()
         if len(self._lines) == before:
             self.put("pass")
         self._indent -= 1
@@ -80,8 +84,17 @@ class Writer:
         self.put(f"{name} = {source}")
         return name
 
+    def once(self, *what: str, write: Callable[[], str]) -> str:
+        """The name that `write` gives for `what`, or the one that this block or one around it has for it already."""
+        for known in reversed(self._known):
+            if what in known:
+                return known[what]
+        self._known[-1][what] = name = write()
+        return name
+
     def spend(self, work: str) -> None:
         """Count `work` before it is done."""
+        self._spent.append((len(self._lines), self.loops, work))
         self.put(f"b[0] += {work}")
         self.put(f"if b[0] > {MAX_WORK}: spend(b, 0)")
 
@@ -92,7 +105,12 @@ class Writer:
         return name
 
     def source(self, result: Value) -> str:
-        counts = any(mark in line for line in self._lines for mark in ("b[0]", ", b)", ", b, "))
+        lines = self._lines
+        if len(self._spent) == 1 and not any(", b)" in line or ", b, " in line for line in lines):
+            number, loops, work = self._spent[0]
+            if not loops:  # nothing to add up: one look at the work of the one loop
+                blanks = lines[number][: -len(lines[number].lstrip())]
+                lines = [*lines[:number], f"{blanks}if {work} > {MAX_WORK}: spend([0], {work})", *lines[number + 2:]]
+        counts = any(mark in line for line in lines for mark in ("b[0]", ", b)", ", b, "))
         budget = [" b = [0]"] if counts else []
-        lines = ["def run(d, now):", *budget, *self._lines, f" return {result.atom}"]
-        return "\n".join(lines) + "\n"
+        return "\n".join(["def run(d, now):", *budget, *lines, f" return {result.atom}"]) + "\n"
