@@ -1,0 +1,28 @@
+"""Terraform's shadows: ``after_unknown`` and ``after_sensitive`` repeat the form of a value, with ``true`` where the
+value is known only after apply, or is not to be shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Shadow = Any  # dict, list, bool or None
+
+
+def under(shadow: Shadow, step: str | int) -> Shadow:
+    """The shadow of the part at `step`: a name or an index. True covers all that is below it."""
+    if shadow is True:
+        return True
+    if shadow.__class__ is dict:
+        return shadow.get(step)
+    if shadow.__class__ is list and step.__class__ is int and step < len(shadow):
+        return shadow[step]
+    return None
+
+
+def touched(shadow: Shadow) -> bool:
+    """Whether the value is covered, wholly or in part."""
+    if shadow.__class__ is dict:
+        return any(touched(item) for item in shadow.values())
+    if shadow.__class__ is list:
+        return any(touched(item) for item in shadow)
+    return shadow is True
