@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import string
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -157,6 +158,12 @@ def test_worth(text: str, worth: Any) -> None:
 def test_every_function_has_an_example() -> None:
     for name in (*FUNCTIONS, *SPECIAL):
         assert any(f"{name}(" in text for text in WORTH), name
+
+
+def test_the_page_has_every_function() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "policy.md").read_text(encoding="utf-8")
+    rows = [f"| `{name}` | {function.text.rstrip('.')} |" for name, function in {**FUNCTIONS, **SPECIAL}.items()]
+    assert [row for row in rows if row not in page] == []
 
 
 FAULTY = {
