@@ -25,27 +25,28 @@ def take(where: str, expected: str, images: Path, progress: Progress) -> Path:
     if not re.fullmatch(r"[0-9a-fA-F]{64}", expected):
         raise ToolError("MUSTER_IMAGE needs MUSTER_IMAGE_SHA256, the 64 hexadecimal digits of its SHA-256.")
     expected = expected.lower()
+    shown = re.sub(r"//\S*@", "//...@", where)  # an address may hold a password, and what is printed is kept somewhere
     image = images / f"outside-{expected[:16]}.qcow2"
     if cache.state(image) == "whole" and cache.sha256(image) == expected:
         return image
     coming = images / f".coming-{os.getpid()}"
     try:
-        with progress.during(f"fetching {where}"):
-            _fetch(where, coming)
+        with progress.during(f"fetching {shown}"):
+            _fetch(where, coming, shown)
         actual = cache.sha256(coming)
         if actual != expected:
             raise ToolError(
-                f"The image {where} has the SHA-256 {actual}, not {expected}: it is not used. "
+                f"The image {shown} has the SHA-256 {actual}, not {expected}: it is not used. "
                 "Correct MUSTER_IMAGE_SHA256 or fetch the image again."
             )
-        refuse_references(coming, where)
+        refuse_references(coming, shown)
         cache.keep(coming, image)
     finally:
         coming.unlink(missing_ok=True)
     return image
 
 
-def _fetch(where: str, target: Path) -> None:
+def _fetch(where: str, target: Path, shown: str) -> None:
     try:
         if urlsplit(where).scheme in ("http", "https"):
             room = shutil.disk_usage(target.parent).free - SPARE
@@ -60,7 +61,7 @@ def _fetch(where: str, target: Path) -> None:
             shutil.copyfile(where, target)
     except (OSError, urllib.error.URLError, ValueError) as error:
         reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or error
-        raise ToolError(f"The image {where} cannot be read ({reason}); check MUSTER_IMAGE.") from None
+        raise ToolError(f"The image {shown} cannot be read ({reason}); check MUSTER_IMAGE.") from None
 
 
 def refuse_references(image: Path, name: str) -> None:

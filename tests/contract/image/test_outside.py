@@ -58,6 +58,12 @@ def server(tmp_path: Path) -> Iterator[str]:
         running.shutdown()
 
 
+def test_a_password_in_the_address_is_not_shown(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ToolError, match="cannot be read") as caught:
+        take("http://jane:hunter2@127.0.0.1:1/x", "0" * 64, images)
+    assert "hunter2" not in str(caught.value) + capsys.readouterr().err
+
+
 def test_a_cache_without_room(image: Path, images: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outside, "SPARE", 1 << 60)
     with pytest.raises(ToolError, match=r"it is larger than .* has room for"):
