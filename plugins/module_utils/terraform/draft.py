@@ -133,7 +133,9 @@ class Part:
             self.put(key, {name: text for name, text in (value or {}).items() if text is not None} or None, name)
             return
         part = Part(self._draft, {}, f"{self._where}{key}.", later, hidden)
-        for each in {**(later if isinstance(later, dict) else {}), **(value or {})}:
+        shadows = [shadow for shadow in (later, hidden) if isinstance(shadow, dict)]
+        marked = [each for shadow in shadows for each, mark in shadow.items() if touched(mark)]
+        for each in dict.fromkeys([*(value or {}), *marked]):
             part.put(each, (value or {}).get(each))
         self.values[key] = part.values
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from .shadow import Shadow
+from .shadow import Shadow, without
 from .shapes import Raw, decode, one
 
 T = TypeVar("T")
@@ -37,18 +37,20 @@ class Resource:
     def read(self, shape: type[T]) -> T:
         """The values as `shape`. Raises TerraformError with the address."""
         if self._shape is not shape:
-            self._read = decode(self._values, shape, self.address)
+            self._read = self.value_of(shape)
             self._shape = shape
         result: T = self._read
         return result
 
     def value(self, attribute: str, type_: Any = str) -> Any:
         """One attribute, None where it is not set or known later."""
-        return getattr(decode(self._values, one(attribute, type_), self.address), attribute)
+        return getattr(self.value_of(one(attribute, type_)), attribute)
 
     def value_of(self, shape: type[T]) -> T:
         """The values as `shape`, without keeping them."""
-        return decode(self._values, shape, self.address)
+        values = decode(self._values, shape, self.address)
+        # What is sensitive ends here: no reader of a resource type can let it through by mistake.
+        return without(values, self.hidden) if self.hidden is not None else values
 
     @property
     def later(self) -> Shadow:

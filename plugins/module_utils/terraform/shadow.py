@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .shapes import Shape
+
 Shadow = Any  # dict, list, bool or None
 
 
@@ -17,6 +19,21 @@ def under(shadow: Shadow, step: str | int) -> Shadow:
     if shadow.__class__ is list and step.__class__ is int and step < len(shadow):
         return shadow[step]
     return None
+
+
+def without(value: Any, shadow: Shadow) -> Any:
+    """`value` without what `shadow` covers, at every depth. A covered item of a list leaves an empty one behind."""
+    if shadow is True:
+        return type(value)() if isinstance(value, (dict, Shape)) else None
+    if isinstance(shadow, dict):
+        for name, mark in shadow.items():
+            if isinstance(value, dict) and name in value:
+                value[name] = without(value[name], mark)
+            elif isinstance(value, Shape) and hasattr(value, name):
+                setattr(value, name, without(getattr(value, name), mark))
+    elif isinstance(shadow, list) and isinstance(value, list):
+        return [without(item, mark) for item, mark in zip(value, [*shadow, *[None] * len(value)], strict=False)]
+    return value
 
 
 def touched(shadow: Shadow) -> bool:

@@ -69,4 +69,4 @@ def one(attribute: str, type_: Any) -> Any:
     """A shape of one `attribute`, for links that are looked up by its name."""
     if msgspec is None:
         return Shape
-    return msgspec.defstruct("One", [(attribute, type_ | None, None)], gc=False)
+    return msgspec.defstruct("One", [(attribute, type_ | None, None)], bases=(Shape,), gc=False)

@@ -210,7 +210,8 @@ def _proxmox(machine: Machine, draft: Draft, resource: Resource, world: World) -
     if machine.initialization is not None:
         # That a password is given is no secret; what it is never leaves the plan.
         accounts = [each for block in machine.initialization for each in block.user_account or ()]
-        proxmox.values["cloud_init_password"] = any(account.password for account in accounts)
+        hidden = draft.root.block("initialization").block("user_account").covers("password")
+        proxmox.values["cloud_init_password"] = hidden or any(account.password for account in accounts)
     ha = [each for each in world.of("proxmox_virtual_environment_haresource")
           if machine.vm_id is not None and each.value("resource_id") == f"vm:{machine.vm_id}"]
     if ha:
