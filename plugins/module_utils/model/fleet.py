@@ -57,7 +57,8 @@ class Waiver:
 
 @dataclass(frozen=True)
 class Fleet:
-    """What a fleet file says. `vms` bear the ownership mark that they shall have."""
+    """What a fleet file says. `vms` bear the ownership mark that they shall have; `lines` tells by name of a VM on which
+    line of `source` its entry stands."""
 
     name: str
     sites: Mapping[str, Site]
@@ -65,6 +66,7 @@ class Fleet:
     rules: tuple[str, ...] = ()
     waivers: tuple[Waiver, ...] = ()
     source: str = ""
+    lines: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     def vm(self, name: str) -> VM:
         """The VM of this `name`. Raises `ModelError` with the nearest name."""
@@ -109,6 +111,7 @@ class _Reader:
         self.source = source
         self.problems: list[ModelError] = []
         self.sites: dict[str, Site] = {}
+        self.lines: dict[str, int] = {}
 
     def problem(self, sentence: str, path: Path) -> None:
         self.problems.append(ModelError(sentence, path))
@@ -129,7 +132,7 @@ class _Reader:
         if self.problems:
             raise FleetErrors(self.located())
         rules = [self.beside(rule) if rule.startswith("./") else rule for rule in rules]
-        return Fleet(name, self.sites, vms, tuple(rules), waivers, self.source)
+        return Fleet(name, self.sites, vms, tuple(rules), waivers, self.source, self.lines)
 
     def located(self) -> list[ModelError]:
         """The problems with their lines, in the order of the file, each once."""
@@ -200,6 +203,7 @@ class _Reader:
                                  "one of them", path)
                 else:
                     vms.append(VM(vm_name, site, spec, mark=Mark(fleet, vm_name)))
+                    self.lines[vm_name] = locate(self.document, path) or 1
                 names.setdefault(vm_name, key)
         self.check_shared(vms)
         return tuple(vms)

@@ -14,8 +14,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-
 from . import fields as table
 from .consistency import complete
 from .errors import ModelError, ModelErrors, Path, nearest, show
@@ -28,6 +26,7 @@ MAX_ITEMS = 64
 
 _TEMPLATE = re.compile(r"\{\{|\{%|\{#")
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,39})")
+_PYTHON = {"str": str, "int": int, "bool": bool}
 
 
 class _Reported(Exception):
@@ -236,7 +235,15 @@ def _scalar(value: object, entry: table.Field, path: Path, problems: list[ModelE
 
 @functools.lru_cache(maxsize=4096, typed=True)
 def _ansible(type_: str, choices: tuple[str, ...] | None, value: object) -> Any:
-    """What Ansible makes of `value` in an argument of this type. Raises ValueError where it refuses."""
+    """What Ansible makes of `value` in an argument of this type. Raises ValueError where it refuses.
+
+    A value that is of the type already is what Ansible would give back. So is most of a fleet file, and reading one
+    need not wait for Ansible's own imports, which take longer than all the rest.
+    """
+    if type(value) is _PYTHON.get(type_) and (not choices or value in choices):
+        return value
+    from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
     argument: dict[str, Any] = {"type": type_}
     if choices:
         argument["choices"] = list(choices)
