@@ -67,6 +67,7 @@ def test_a_disk_of_its_own_that_runs_no_setuid_programs_counts_none(host, tree):
 @pytest.mark.parametrize(("name", "mode", "loose"), [
     ("syslog", 0o640, False), ("syslog", 0o644, True), ("wtmp", 0o664, False), ("wtmp.1", 0o666, True),
     ("cloud-init.log", 0o644, False), ("journal/1/system.journal", 0o640, False), ("app/x.log", 0o660, True),
+    ("apt/history.log", 0o644, False), ("apt/term.log", 0o644, True), ("dpkg.log.2.gz", 0o644, False),
     ("audit/audit.log", 0o666, False),  # auditd's own, judged with it
 ])
 def test_logs(host, tree, name, mode, loose):

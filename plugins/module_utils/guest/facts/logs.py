@@ -19,11 +19,14 @@ from .files import group_name, owner_name
 FOLDER = "/var/log"
 LIMIT = 50_000
 SHOWN = 100
-# The most that files of these names allow, and the groups that they may have; the last line is for all others.
+# The most that files of these names or paths allow, and the groups that they may have; the last line is for all others.
 ALLOWED: tuple[tuple[tuple[str, ...], int, tuple[str, ...]], ...] = (
     (("lastlog", "lastlog.*", "wtmp", "wtmp.*", "wtmp-*", "btmp", "btmp.*", "btmp-*", "README"), 0o664,
      ("root", "utmp")),
     (("cloud-init.log*", "localmessages*", "waagent.log*"), 0o644, ("root", "adm")),
+    # dpkg and apt make these anew with each run, and they name packages only.
+    (("/var/log/dpkg.log*", "/var/log/alternatives.log*", "/var/log/apt/history.log*", "/var/log/apt/eipp.log*"), 0o644,
+     ("root", "adm")),
     (("*.journal", "*.journal~"), 0o640, ("root", "systemd-journal")),
     (("*",), 0o640, ("root", "adm")),
 )
@@ -31,10 +34,11 @@ RECEIVES = re.compile(r"^\s*(?:\$InputTCPServerRun|\$UDPServerRun|(?:module|inpu
                       re.M | re.I)
 
 
-def allowed(name: str) -> tuple[int, tuple[str, ...]]:
-    """The most that a file of this name allows, and its groups."""
+def allowed(path: str) -> tuple[int, tuple[str, ...]]:
+    """The most that the file at `path` allows, and its groups."""
+    name = os.path.basename(path)
     return next((mode, groups) for patterns, mode, groups in ALLOWED
-                if any(fnmatchcase(name, pattern) for pattern in patterns))
+                if any(fnmatchcase(path if pattern.startswith("/") else name, pattern) for pattern in patterns))
 
 
 def files(host: Host) -> Iterator[tuple[str, os.stat_result]]:
@@ -65,7 +69,7 @@ def facts(host: Host, asked: Asked) -> dict[str, Any]:
     foreign: list[str] = []
     system = first_person(host)
     for path, status in files(host):
-        mode, groups = allowed(os.path.basename(path))
+        mode, groups = allowed(path)
         if stat.S_IMODE(status.st_mode) & ~mode:
             loose.append(path)
         owner, group = owner_name(status.st_uid), group_name(status.st_gid)

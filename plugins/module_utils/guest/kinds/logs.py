@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from typing import Any
 
@@ -19,7 +18,7 @@ def plan_logs(wanted: Any, host: Host, context: Context) -> Part:
     changes: list[Change] = []
     steps: list[Step] = []
     for path, status in sorted(files(host), key=lambda found: found[0]):
-        have, most = stat.S_IMODE(status.st_mode), allowed(os.path.basename(path))[0]
+        have, most = stat.S_IMODE(status.st_mode), allowed(path)[0]
         if have & ~most:
             changes.append(Change("logs", path, f"{have:04o}", f"{have & most:04o}"))
             steps.append(Access(path, have & most))
