@@ -80,6 +80,7 @@ class References:
         self._known = known
         self._blocks: dict[str, dict[str, ConfigResource]] = {}  # by module instance
         self._spans: dict[tuple[str, str], int] | None = None
+        self._asked: tuple[Resource | None, ConfigResource | None] = (None, None)
         self._last: tuple[Raw, dict[str, Any]] = (_NOTHING, {})
 
     def expression(self, resource: Resource, path: Sequence[str | int]) -> Any:
@@ -117,6 +118,12 @@ class References:
         return list({each.address: each for each in found}.values())
 
     def _block(self, resource: Resource) -> ConfigResource | None:
+        # A resource is asked for several attributes in a row.
+        if self._asked[0] is not resource:
+            self._asked = (resource, self._find(resource))
+        return self._asked[1]
+
+    def _find(self, resource: Resource) -> ConfigResource | None:
         if resource.module not in self._blocks:
             module = self._module(resource.module)
             # The address of a block has no module and no key; that of a data source begins with "data.".
@@ -133,7 +140,7 @@ class References:
         return module
 
     def _read(self, raw: Raw) -> Any:
-        # A block is asked for several attributes in a row; to keep all of them would cost more than the file.
+        # The last one is kept; to keep all of them would cost more than the file.
         if self._last[0] is not raw:
             value = decode(raw, Any)
             self._last = (raw, value if isinstance(value, dict) else {})

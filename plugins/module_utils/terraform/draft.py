@@ -81,15 +81,16 @@ class Part:
         name = attribute or key
         if self._hidden is not None and touched(under(self._hidden, name)):
             self.conceal(key)
-        elif self._later is None:
-            if value is not None and value != "":
-                self.values[key] = value
-        else:
-            later = under(self._later, name)
-            if later and (value is None or later is not True) and touched(later):
-                self._draft.unknown.append(self._where + key)
-            elif value is not None and value != "":
-                self.values[key] = value
+            return
+        later = self._later
+        if later.__class__ is dict:  # as `under`, which would take a tenth of all the time
+            later = later.get(name)
+        elif later is not None:
+            later = under(later, name)
+        if later and (value is None or later is not True) and touched(later):
+            self._draft.unknown.append(self._where + key)
+        elif value is not None and value != "":
+            self.values[key] = value
 
     def copy(self, source: Any, *attributes: str, **renamed: str) -> None:
         """Put attributes of `source` under their own names, others under new ones: ``copy(s, "id", cpus="vcpu")``."""

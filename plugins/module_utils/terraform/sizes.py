@@ -5,6 +5,7 @@ Only families whose sizes follow one rule are known; of others CPUs and memory s
 
 from __future__ import annotations
 
+import functools
 import re
 
 MIB = 1 << 20
@@ -57,6 +58,7 @@ def proxmox(text: str | int | None) -> int | None:
     return scaled(float(match.group(1)), _UNITS[(match.group(2) or "G").lower()]) if match else None
 
 
+@functools.lru_cache(maxsize=256)
 def aws(name: str | None) -> tuple[int | None, int | None]:
     """CPUs and memory in bytes of an instance type."""
     match = _AWS.fullmatch(name or "")
@@ -68,6 +70,7 @@ def aws(name: str | None) -> tuple[int | None, int | None]:
     return _of(known or (_AWS_BURST.get(size) if family in ("t2", "t3", "t3a", "t4g") else None))
 
 
+@functools.lru_cache(maxsize=256)
 def azure(name: str | None) -> tuple[int | None, int | None]:
     """CPUs and memory in bytes of a VM size."""
     match = _AZURE.fullmatch(name or "")
@@ -77,6 +80,7 @@ def azure(name: str | None) -> tuple[int | None, int | None]:
     return _of(_AZURE_BURST.get((name or "").removeprefix("Standard_")))
 
 
+@functools.lru_cache(maxsize=256)
 def google(name: str | None) -> tuple[int | None, int | None]:
     """CPUs and memory in bytes of a machine type."""
     match = _GOOGLE.fullmatch(name or "")

@@ -121,7 +121,7 @@ def test_a_value_that_is_marked_sensitive_is_nowhere(data: st.DataObject) -> Non
         if isinstance(found, str):
             put(change["after"], path, canary)
     whole = data.draw(st.booleans())
-    change["after_sensitive"] = True if whole else {key: True for key in change["after"]}
+    change["after_sensitive"] = True if whole else dict.fromkeys(change["after"], True)
     text = json.dumps(document)
     try:
         shown = repr(parse(text.encode(), "plan.json"))
@@ -141,7 +141,7 @@ def test_what_is_unknown_is_never_a_value(data: st.DataObject) -> None:
     change = data.draw(st.sampled_from(resources(document)))["change"]
     if not isinstance(change["after"], dict) or not change["after"]:
         return
-    change["after_unknown"] = {key: True for key in change["after"]}
+    change["after_unknown"] = dict.fromkeys(change["after"], True)
     change["after"] = {}
     reading = read(json.dumps(document).encode())
     assert reading is not None

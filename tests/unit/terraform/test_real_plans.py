@@ -18,7 +18,7 @@ TERRAFORM = shutil.which("terraform") or shutil.which("tofu")
 
 
 @pytest.mark.parametrize(("name", "count", "version"), [
-    ("create.json", 8, "1.2"),  # 3 by count, 2 × 2 by for_each in a module of count 2, 1 that refers to them
+    ("create.json", 8, "1.2"),  # 3 by count, 2 times 2 by for_each in a module of count 2, 1 that refers to them
     ("state.json", 8, "1.0"),
     ("change.json", 7, "1.2"),  # one of the 3 is deleted
 ])
