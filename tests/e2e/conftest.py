@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,15 +49,30 @@ class Lab:
 
     def play(self, job: str, *words: str, **variables: Any) -> Played:
         """Run the job's playbook as an operator does; its output is kept in the folder."""
-        command = [str(BIN / "ansible-playbook"), f"muster.fleet.{job}", "-i", "localhost,", *words]
+        with self.playing(job, *words, **variables) as playing:
+            playing.wait(timeout=2400)
+        return Played(playing.returncode, self._log(job).read_text(encoding="utf-8", errors="replace"))
+
+    @contextlib.contextmanager
+    def playing(self, job: str, *words: str, **variables: Any) -> Iterator[subprocess.Popen[bytes]]:
+        """The job (or a playbook of the tests' own, by its path) while it runs; nothing of it outlives the block."""
+        playbook = job if "/" in job else f"muster.fleet.{job}"
+        command = [str(BIN / "ansible-playbook"), playbook, "-i", "localhost,", *words]
         command += ["-e", json.dumps({"fleet_file": str(self.fleet_file), **variables})]
         environment = {**os.environ, "ANSIBLE_CONFIG": str(TOP / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-        log = self.folder / f"{job}.log"
-        with log.open("w", encoding="utf-8") as file:
-            result = subprocess.run(
-                command, cwd=TOP, env=environment, stdout=file, stderr=subprocess.STDOUT, check=False, timeout=2400
+        with self._log(job).open("w", encoding="utf-8") as file:
+            process = subprocess.Popen(
+                command, cwd=TOP, env=environment, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
             )
-        return Played(result.returncode, log.read_text(encoding="utf-8", errors="replace"))
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+
+    def _log(self, job: str) -> Path:
+        return self.folder / f"{Path(job).stem}.log"
 
     def points(self, vm: str) -> list[Path]:
         """The folders of a VM's restore points, oldest first."""

@@ -37,6 +37,8 @@ from . import mark as marks
 from .connection import code_is, connect, is_remote, libvirt, told
 from .volumes import Volumes
 
+_BUTTON = 5.0  # seconds between two presses of the power button
+
 
 class LibvirtDriver(Driver):
     """One connection to one libvirt daemon: ``qemu:///system``, ``qemu:///session``, ``qemu+ssh://…``, ``test:///…``.
@@ -299,7 +301,7 @@ class LibvirtDriver(Driver):
             with contextlib.suppress(libvirt.libvirtError):
                 domain.destroy()
             return
-        end, asked = time.monotonic() + timeout, 0.0
+        end, ask = time.monotonic() + timeout, 0.0
         while domain.isActive():
             now = time.monotonic()
             if now > end:
@@ -309,8 +311,8 @@ class LibvirtDriver(Driver):
                     vm=name,
                     todo="Look into the guest, or allow force",
                 )
-            if now - asked > 20:  # a guest that is still booting ignores the button; ask again
-                asked = now
+            if now >= ask:  # a guest that is still booting ignores the button; one that shuts down ignores a second
+                ask = now + _BUTTON
                 try:
                     domain.shutdown()
                 except libvirt.libvirtError as error:
@@ -373,6 +375,7 @@ class LibvirtDriver(Driver):
         snapshots.revert(domain, self.site, snapshot, progress)
         if domain.isActive():
             self._forward(domain, None)
+            guest.set_clock(domain, progress)
         return self.reread(domain)
 
     def clone(self, vm: VM, desired: VM, mark: Mark, progress: Progress = silent) -> VM:

@@ -97,6 +97,14 @@ class Agent:
         return Executed(code if isinstance(code, int) else 255, output.decode("utf-8", "replace"))
 
 
+def set_clock(domain: Any, progress: Progress) -> None:
+    """Set the guest's clock to the present: a running VM that was reverted goes on at the time of its snapshot."""
+    try:
+        domain.setTime({"seconds": int(time.time()), "nseconds": 0}, 0)
+    except libvirt.libvirtError as error:
+        progress(f"{domain.name()}: its clock was not set: {' '.join(str(error).split())[:200]}")
+
+
 class Console:
     """The serial console of a domain, read without waiting. Only a witness of progress: nothing fails without it."""
 
