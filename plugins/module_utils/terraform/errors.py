@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-from ..model.errors import show
-
 _EXPECTED = re.compile(r"Expected `([^`]+)`, got `([^`]+)`(?: - at `([^`]*)`)?")
 _BOUND = re.compile(r"Expected `(?:int|float)` (?:<=|>=) .*?(?: - at `([^`]*)`)?$")
 _WORDS = {
@@ -61,4 +59,4 @@ def printable(text: str, limit: int) -> str:
 
 def named(text: str) -> str:
     """`text` in quotes for a sentence."""
-    return show(text)
+    return f"'{printable(text, SHOWN_ADDRESS)}'"

@@ -94,18 +94,19 @@ def _scalar(value: Any, entry: Field, path: str, address: str) -> Any:
         try:
             return parse_size(value) if unit == "size" else parse_duration(value)
         except ValueError:
-            raise TerraformError(f"{named(address)}: '{path}' is not a {unit}; write a number with a unit, such as "
-                                 f"{'2 GiB' if unit == 'size' else '24h'}") from None
+            example = "2 GiB" if unit == "size" else "24h"
+            raise TerraformError(f"{named(address)}: {named(path)} is not a {unit}; write a number with a unit, such "
+                                 f"as {example}") from None
     if wanted == "str" and isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, _TYPES[wanted]) or (wanted == "int" and isinstance(value, bool)):
         raise _wrong(path, wanted, address)
     if isinstance(value, int) and abs(value) > MAX_NUMBER:
-        raise TerraformError(f"{named(address)}: '{path}' is a number beyond all bounds; write a smaller one")
+        raise TerraformError(f"{named(address)}: {named(path)} is a number beyond all bounds; write a smaller one")
     return value
 
 
 def _wrong(path: str, wanted: str, address: str) -> TerraformError:
-    return TerraformError(f"{named(address)}: '{path}' is not {_WORDS[wanted]}; make the plan again with the provider "
-                          "of this version of Muster")
+    return TerraformError(f"{named(address)}: {named(path)} is not {_WORDS[wanted]}; make the plan again with the "
+                          "provider of this version of Muster")
 
