@@ -184,8 +184,8 @@ def muster(vms: int) -> Iterator[Made]:
         later = {"id": True, "uuid": True, "disks": [{}, {}], "nics": [{"mac": True}], "tags": {},
                  "protection": {"keep": {}}, "health": [{"http": {}}]}
         given = {key: value for key, value in values.items() if value is not None}
-        yield Made("muster_vm", f"vm_{number:05}", values, later, {key: {"constant_value": value}
-                                                                  for key, value in given.items()})
+        written = {key: {"constant_value": value} for key, value in given.items()}
+        yield Made("muster_vm", f"vm_{number:05}", values, later, written)
 
 
 MAKERS: dict[str, Callable[[int], Iterator[Made]]] = {"aws": aws, "muster": muster}

@@ -162,7 +162,7 @@ def test_reading_in_threads_is_the_same(tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
     path.write_bytes(json.dumps(plan({"resources": [INSTANCE]})).encode())
     found: list[Reading] = []
-    threads = [threading.Thread(target=lambda: found.append(read_document(path))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: found.append(read_document(path))) for _number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

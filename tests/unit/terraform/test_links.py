@@ -86,8 +86,8 @@ def nested() -> dict[str, Any]:
     }
     outer = {
         "resources": [],
-        "module_calls": {"disks": {"module": disks, "expressions": {"vm": {"references": ["var.machine.id",
-                                                                                         "var.machine"]}}}},
+        "module_calls": {"disks": {
+            "module": disks, "expressions": {"vm": {"references": ["var.machine.id", "var.machine"]}}}},
     }
     vms = {"resources": [{"address": VM, "expressions": {}}],
            "outputs": {"vm": {"expression": {"references": [f"{VM}[0].id", f"{VM}[0]", VM]}}}}

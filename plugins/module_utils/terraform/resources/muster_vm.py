@@ -109,4 +109,3 @@ def _scalar(value: Any, entry: Field, path: str, address: str) -> Any:
 def _wrong(path: str, wanted: str, address: str) -> TerraformError:
     return TerraformError(f"{named(address)}: {named(path)} is not {_WORDS[wanted]}; make the plan again with the "
                           "provider of this version of Muster")
-
