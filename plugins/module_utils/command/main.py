@@ -1,0 +1,91 @@
+"""The command ``muster``: its options, its exit codes and the one line that an error gets."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from .errors import CannotCheckError
+
+CANNOT, INTERRUPTED = 2, 130
+
+_EPILOG = """\
+exit codes:
+  0  nothing of the severity of --fail-on or worse was found
+  1  there are such findings
+  2  it could not be checked: a bad file, pack, waiver or option, a site that does not answer. Nothing was written.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line. Returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)  # a name that the terminal cannot show must not end a check
+        if reconfigure:
+            reconfigure(errors="backslashreplace")
+    try:
+        options = _parser().parse_args(arguments)
+        return _run(options)
+    except CannotCheckError as error:
+        return _failed(str(error))
+    except KeyboardInterrupt:
+        _failed("Interrupted. Nothing was written.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        return CANNOT
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "check":
+        from . import check
+
+        return check.run(options)
+    if options.command == "rules":
+        from . import rules
+
+        return rules.run(options)
+    return _version()
+
+
+def _failed(sentence: str) -> int:
+    """Tell what could not be done: one line for each thing, in which nothing acts on the terminal."""
+    from ..policy.wording import printable
+
+    try:
+        sys.stderr.write(f"{printable(sentence)}\n")
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    return CANNOT
+
+
+def _version() -> int:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        number = version("muster-fleet")
+    except PackageNotFoundError:
+        number = "of a collection that is not installed as a package"
+    sys.stdout.write(f"muster {number}\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    from . import check, rules
+
+    parser = argparse.ArgumentParser(prog="muster", description="One rulebook for virtual machines: from the fleet file "
+                                     "and the Terraform plan to the hypervisor and the guest.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    check.add_arguments(commands.add_parser(
+        "check", help="judge fleet files, plans, states or a site", epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Judge VMs by packs of rules. Nothing is changed anywhere."))
+    rules.add_arguments(commands.add_parser("rules", help="list, explain and test rules, write their documentation"))
+    commands.add_parser("version", help="show the version")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+"""A check of what runs: the VMs of a fleet at one site, asked of its platform."""
+
+from __future__ import annotations
+
+from .errors import CannotCheckError
+from .sources import Given
+
+
+def ask(fleet_file: str, name: str) -> Given:
+    """The fleet's VMs at the site `name`, and the site itself, as they are now. Raises CannotCheckError.
+
+    Nothing is changed, and no guest is logged in to.
+    """
+    from ..drivers.driver import DriverError
+    from ..drivers.registry import open_site
+    from ..model.errors import ModelError
+    from ..operations.inspect import look
+    from ..operations.session import read_fleet
+
+    try:
+        fleet = read_fleet(fleet_file)
+        if name not in fleet.sites:
+            raise CannotCheckError(f"{fleet_file}: has no site '{name:.80}'. There are: {', '.join(sorted(fleet.sites))}.")
+        wanted = [vm.name for vm in fleet.at(name)]
+        if not wanted:
+            raise CannotCheckError(f"{fleet_file}: has no VM at the site '{name}'. Give a site that has some.")
+        driver = open_site(fleet.sites[name])
+        try:
+            seen = look(fleet, {name: driver}, wanted, gather=("snapshots", "restore_points", "health", "sites"))
+        finally:
+            driver.close()
+    except (DriverError, ModelError) as error:
+        raise CannotCheckError(str(error)) from None
+    there = {document["name"] for document in seen["vms"]}
+    missing = [one for one in wanted if one not in there]
+    notes = []
+    if missing:
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        notes.append(f"Not judged, for they are in the fleet file and not at the site: {', '.join(missing[:5])}{more}.")
+    return Given(f"site {name}", "live", [*seen["vms"], *seen["sites"]], notes=tuple(notes), fleet=fleet)

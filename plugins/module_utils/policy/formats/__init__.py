@@ -1,0 +1,49 @@
+"""The forms that a check can be written in: one file each, imported when it is asked for.
+
+A form is a function that yields the text piece by piece, so that a report of half a million findings is written
+without a second copy of it in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .checked import Checked, Part, inspected
+
+FORMATS = ("text", "json", "sarif", "junit", "csv", "html", "oscal")
+_NEEDS = {"sarif": "sarif-pydantic", "junit": "junitparser", "oscal": "compliance-trestle", "html": "jinja2"}
+
+
+class FormatError(ValueError):
+    """The form cannot be written here. Its text is a sentence that says what is missing."""
+
+
+def pieces(name: str, checked: Checked) -> Iterator[str]:
+    """`checked` in the form `name`, one of `FORMATS`. Raises FormatError where the form's library is not installed.
+
+    The library is looked for before the first piece, so that nothing half-written is left for want of it.
+    """
+    try:
+        if name == "text":
+            from .text import write
+        elif name == "json":
+            from .as_json import write
+        elif name == "sarif":
+            from .sarif import write
+        elif name == "junit":
+            from .junit import write
+        elif name == "csv":
+            from .as_csv import write
+        elif name == "html":
+            from .page import write
+        elif name == "oscal":
+            from .oscal import write
+        else:
+            raise FormatError(f"'{name:.40}' is not a format; there are {', '.join(FORMATS)}.")
+        return write(checked)
+    except ImportError as error:
+        raise FormatError(f"The format {name} needs {_NEEDS.get(name, error.name)}, which is not installed. Install "
+                          "muster-fleet[formats].") from None
+
+
+__all__ = ["FORMATS", "Checked", "FormatError", "Part", "inspected", "pieces"]
