@@ -123,7 +123,7 @@ def test_the_documentation_names_every_field_that_a_rule_may_read() -> None:
     text = (Path(__file__).parents[3] / "docs" / "policy.md").read_text(encoding="utf-8")
     table = text[text.index("## Documents"):text.index("## Expressions")]
     named = set(re.findall(r"`([a-z_]+)(?:\[\])?`", table))
-    assert VM_FACTS | SITE_FACTS <= named
+    assert named >= VM_FACTS | SITE_FACTS
 
 
 def test_a_large_group_costs_what_its_vms_cost() -> None:

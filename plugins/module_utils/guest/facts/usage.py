@@ -15,8 +15,8 @@ _COUNTED = 8  # user, nice, system, idle, iowait, irq, softirq, steal; guest tim
 
 
 def facts(host: Host, asked: Asked) -> dict[str, Any]:
-    """`usage`: `days` since the boot, `cpu_percent` busy on average since then (all CPUs together), `memory` (bytes) and
-    `memory_percent` of it that no program could have more of now, `swap_percent` in use, `file_systems`."""
+    """`usage`: `days` since the boot, `cpu_percent` busy on average since then (all CPUs together), `memory` (bytes)
+    and `memory_percent` of it that no program could have more of now, `swap_percent` in use, `file_systems`."""
     usage: dict[str, Any] = {}
     uptime = host.read("/proc/uptime")
     if uptime:

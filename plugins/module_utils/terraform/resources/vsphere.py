@@ -220,7 +220,9 @@ def _advanced(machine: Machine, draft: Draft) -> None:
         performance_counters="cpu_performance_counters_enabled", cpu_shares="cpu_share_level",
         memory_shares="memory_share_level",
     )
-    vsphere.texts("extra_config", machine.extra_config)
+    # vSphere does not care for the case of a setting, and an expression does.
+    settings = {name.lower(): text.lower() if text else text for name, text in (machine.extra_config or {}).items()}
+    vsphere.put("extra_config", settings or None)
     _limits(vsphere, machine)
     vsphere.put_whole("vtpm", None if machine.vtpm is None else bool(machine.vtpm), "vtpm")
     vsphere.put_whole("cdroms", None if machine.cdrom is None else len(machine.cdrom), "cdrom")
