@@ -79,7 +79,7 @@ class References:
         self._configuration = configuration
         self._known = known
         self._blocks: dict[str, dict[str, ConfigResource]] = {}  # by module instance
-        self._spans: dict[tuple[str, str], int] | None = None
+        self._modules: dict[tuple[str, str], set[str]] | None = None
         self._asked: tuple[Resource | None, ConfigResource | None] = (None, None)
         self._last: tuple[Raw, dict[str, Any]] = (_NOTHING, {})
 
@@ -147,12 +147,16 @@ class References:
         return self._last[1]
 
     def _follow(
-        self, references: list[str], for_each: Raw, module: str, at: Position, types: frozenset[str], depth: int
+        self, references: list[str], for_each: Raw, module: str, at: Position, types: frozenset[str], depth: int,
+        bare: bool = False,
     ) -> Iterator[Resource]:
-        """What `references` lead to, written in `module` by a block whose instance is `at`."""
+        """What `references` lead to, written in `module` by a block whose instance is `at`.
+
+        `bare`: of an output, from which who refers to it takes the item `at`.
+        """
         if depth > MAX_DEPTH:
             return
-        own = at if "count.index" in references or "each.key" in references else _NOWHERE
+        own = at if bare or "count.index" in references or "each.key" in references else _NOWHERE
         passes = [(references, own)]
         values = [name for name in references if name.startswith("each.value")]
         if values and own is _NOWHERE:
@@ -185,17 +189,17 @@ class References:
         call = (parent.module_calls or {}).get(last.group(1)) if parent else None
         if call is not None:
             yield from self._follow(_references(_at(self._read(call.expressions), (name,))), call.for_each_expression,
-                                    outer, (_key(last.group(2)), self._span(outer, last.group(1))), types, depth + 1)
+                                    outer, (_key(last.group(2)), len(self._copies(outer, last.group(1)))), types, depth + 1)
 
-    def _span(self, outer: str, name: str) -> int:
-        """How many instances the module `name` has in the module instance `outer`."""
-        if self._spans is None:
-            spans: dict[tuple[str, str], set[str]] = {}
+    def _copies(self, outer: str, name: str) -> set[str]:
+        """The keys that the module `name` has in the module instance `outer`, as they are written, "" for none."""
+        if self._modules is None:
+            self._modules = {}
             for module in {module for module, _type, _name in self._known}:
                 for step in _MODULE.finditer(module):
-                    spans.setdefault((module[: step.start()].rstrip("."), step.group(1)), set()).add(step.group(0))
-            self._spans = {key: len(found) for key, found in spans.items()}
-        return self._spans.get((outer, name), 0)
+                    key = (module[: step.start()].rstrip("."), step.group(1))
+                    self._modules.setdefault(key, set()).add(step.group(2) or "")
+        return self._modules.get((outer, name), set())
 
     def _output(
         self, name: str, module: str, at: Position, types: frozenset[str], depth: int
@@ -210,16 +214,22 @@ class References:
         call = (parent.module_calls or {}).get(match.group(1)) if match and parent else None
         if match is None or call is None or call.module is None:
             return
-        key = _key(match.group(2)) if match.group(2) is not None else at[0]
-        if isinstance(key, int) and match.group(2) is None and at[1] > self._span(module, match.group(1)):
-            return
-        start = f"{module}." if module else ""
-        inner = f"{start}module.{match.group(1)}" + ("" if key is None else _bracket(key))
+        copies = self._copies(module, match.group(1))
+        inside = at  # where the key does not choose the module, it chooses within the output
+        if match.group(2) is not None:
+            written = match.group(2)
+        elif "" in copies:
+            written = ""
+        else:
+            written, inside = _written(at[0]), _NOWHERE
+            if isinstance(at[0], int) and at[1] > len(copies):
+                return
+        inner = (f"{module}." if module else "") + f"module.{match.group(1)}" + (f"[{written}]" if written else "")
         outputs = call.module.outputs or {}
         for each in [match.group(3)] if match.group(3) else outputs:
             if each in outputs:
-                yield from self._follow(_references(self._read(outputs[each].expression)), _NOTHING, inner, _NOWHERE,
-                                        types, depth + 1)
+                yield from self._follow(_references(self._read(outputs[each].expression)), _NOTHING, inner, inside,
+                                        types, depth + 1, bare=True)
 
     def _instances(self, name: str, module: str, at: Position, types: frozenset[str]) -> Iterator[Resource]:
         match = _RESOURCE.match(name)
@@ -278,5 +288,8 @@ def _key(text: str | None) -> Any:
     return decode(text.encode(), str) if text.startswith('"') else int(text)
 
 
-def _bracket(key: Any) -> str:
-    return f"[{key}]" if isinstance(key, int) else '["' + str(key).replace("\\", "\\\\").replace('"', '\\"') + '"]'
+def _written(key: Any) -> str:
+    """`key` as an address has it in brackets."""
+    if isinstance(key, str):
+        return '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return "" if key is None else str(key)

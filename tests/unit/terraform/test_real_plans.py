@@ -31,6 +31,38 @@ def test_recorded(name: str, count: int, version: str) -> None:
     assert "hunter2" not in repr(reading)
 
 
+GROUPS = ["g0", "g1", "sg-known"]
+
+
+@pytest.mark.parametrize(("name", "vms", "deleted"), [
+    ("created", {"a": ("create", [8, 10, 20]), "b": ("create", [9, 10])}, ()),
+    ("state", {"a": ("no-op", [8, 10, 20]), "b": ("no-op", [9, 10])}, ()),
+    ("changed", {"a": ("no-op", [8, 10, 20]), "c": ("create", [11, 10])}, ('module.vms.aws_instance.vm["b"]',)),
+])
+def test_recorded_instances(name: str, vms: dict[str, tuple[str, list[int]]], deleted: tuple[str, ...]) -> None:
+    """Terraform made these with a provider that has the AWS provider's schema and no cloud behind it.
+
+    Instances in a module by for_each, their security groups through a list variable, their volumes through outputs (a
+    map and one id), a tag and the user data from a sensitive variable; then all applied; then one VM exchanged for
+    another and a volume replaced.
+    """
+    path = RECORDED / f"instances-{name}.json"
+    reading = read_document(path)
+    found = {vm["name"]: (vm["action"], [disk["size"] >> 30 for disk in vm["disks"]]) for vm in reading.vms}
+    assert found == vms
+    assert reading.deleted == deleted
+    assert reading.unmapped == {"aws_s3_bucket": 1}
+    for vm in reading.vms:
+        groups = {group.get("name", group.get("id")): group for group in vm["aws"]["security_groups"]}
+        assert sorted(groups) == GROUPS
+        assert sorted(rule["from_port"] for rule in groups["g0"]["ingress"]) == [22, 80]
+        assert vm["sensitive"] == ["tags.secret", "user_data"]
+        assert vm["aws"]["metadata_tokens"] == "required"
+        assert vm["aws"]["instance_profile"] is False
+    assert "hunter2" in path.read_text(encoding="utf-8")
+    assert "hunter2" not in repr(reading)
+
+
 @pytest.mark.skipif(TERRAFORM is None, reason="no terraform and no tofu on the path")
 def test_made_now(tmp_path: Path) -> None:
     shutil.copytree(RECORDED / "source", tmp_path, dirs_exist_ok=True)
