@@ -116,6 +116,7 @@ def _neighbours(vms: Sequence[Document]) -> None:
             data[segment][class_] += 1
     for vm, segments, environment, class_ in found:
         if segments is None:
+            _later_too(vm, "neighbours")
             continue
         neighbours: dict[str, list[Any]] = {}
         for key, counted, mine in (("environments", environments, environment), ("data", data, class_)):

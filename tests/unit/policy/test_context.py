@@ -109,6 +109,12 @@ def test_neighbours(case: tuple[list[Vm], list[str | None], list[str | None]]) -
     assert all(not kind.settled for kinds in found.values() for kind in kinds if isinstance(kind, Absent))
 
 
+def test_neighbours_of_a_vm_whose_own_network_comes_later_come_later() -> None:
+    found = normal(enrich([{**on("a", "x"), "unknown": ["nics[0].network"]}, on("b", "x")])[0])["neighbours"]
+    assert isinstance(found, Absent)
+    assert not found.settled
+
+
 def test_a_neighbour_that_is_known_fails_whatever_else_comes_later() -> None:
     rules = [rule for rule in load_rules(["muster/placement"]) if rule.id == "production-apart-from-tests"]
     later = {**on("c", "x"), "unknown": ["nics"]}
