@@ -188,8 +188,9 @@ class References:
         parent = self._module(outer)
         call = (parent.module_calls or {}).get(last.group(1)) if parent else None
         if call is not None:
+            at = _key(last.group(2)), len(self._copies(outer, last.group(1)))
             yield from self._follow(_references(_at(self._read(call.expressions), (name,))), call.for_each_expression,
-                                    outer, (_key(last.group(2)), len(self._copies(outer, last.group(1)))), types, depth + 1)
+                                    outer, at, types, depth + 1)
 
     def _copies(self, outer: str, name: str) -> set[str]:
         """The keys that the module `name` has in the module instance `outer`, as they are written, "" for none."""
