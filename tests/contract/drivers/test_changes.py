@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from typing import Any
 
@@ -180,6 +181,8 @@ def test_a_volume_with_data_is_not_taken_for_a_new_disk(world: World) -> None:
     """The disk was detached by hand; its volume is still there."""
     both = {"disks": [DISK, DISK]}
     vm = world.made(**both)
+    path = str(vm.state["disks"]["disk1"]["path"])
+    subprocess.run(["qemu-io", "-f", "qcow2", "-c", "write -P 7 0 512", path], check=True, capture_output=True)
     names = world.volumes()
     world.virsh("detach-disk", str(vm.uuid), "vdb", "--config")
     desired = world.wanted(**both)
