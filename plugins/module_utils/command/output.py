@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,6 +15,8 @@ _PIECE = 1 << 16
 def to_file(path: str, pieces: Iterable[str]) -> None:
     """Write `pieces` into the file at `path`, which keeps what it had until all of it is on the disk. Raises
     CannotCheckError."""
+    import tempfile  # most reports go to the terminal, and this takes longer than all else here
+
     target = Path(path)
     if target.is_dir():
         raise CannotCheckError(f"{path}: is a folder. Name a file in it.")

@@ -5,6 +5,7 @@ One VM or a thousand, the text stays short: VMs that a rule says the same of are
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -103,7 +104,7 @@ def _block(pairs: list[Pair], where: _Where, style: Style) -> Iterator[str]:
         yield from _members(members, line(clause).rstrip("."), rule.about, where, style)
     rest = sum(len(members) for _clause, members in groups[GROUPS:])
     if rest:
-        yield f"  and {plural(rest, rule.about.upper() if rule.about == 'vm' else 'site')} more; --format json has all\n"
+        yield f"  and {plural(rest, 'VM' if rule.about == 'vm' else 'site')} more; --format json has all\n"
     if finding.outcome == "error":
         yield from style.lines("Rule", f"{line(rule.source)}. Neither passed nor failed.")
         return
@@ -116,16 +117,21 @@ def _block(pairs: list[Pair], where: _Where, style: Style) -> Iterator[str]:
 
 def _members(members: Sequence[Pair], clause: str, about: str, where: _Where, style: Style) -> Iterator[str]:
     if len(members) <= 2:
-        for pair in members:
-            yield from style.wrapped(f"  {where.full(pair)}: {clause}\n")
+        yield from style.wrapped(f"  {join([where.full(pair) for pair in members])}: {clause}\n")
         return
     yield from style.wrapped(f"  {plural(len(members), 'VM' if about == 'vm' else 'site')}: {clause}\n")
     yield from style.wrapped(f"      {_named([where.name(pair) for pair in members])}\n")
 
 
 def _named(names: Iterable[str], most: int = NAMED) -> str:
-    each = list(dict.fromkeys(names))
+    each = sorted(set(names), key=_natural)
     return join(each) if len(each) <= most else f"{', '.join(each[:most])} and {len(each) - most} more"
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """web-2 before web-10."""
+    parts = re.split(r"([0-9]{1,9})", name)
+    return [(int(part) if place % 2 else 0, part) for place, part in enumerate(parts)]
 
 
 def _unknown(pairs: Sequence[Pair], where: _Where, style: Style) -> Iterator[str]:
