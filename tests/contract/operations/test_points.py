@@ -140,7 +140,7 @@ def test_check_mode_of_a_backup_writes_nothing(small: Small) -> None:
 @real
 def test_a_repository_that_cannot_be_written(small: Small) -> None:
     (small.folder / "repository").write_text("a file in the way")
-    assert "cannot be written" in backed_up(small).error
+    assert "cannot be listed: Not a directory; nothing was changed" in backed_up(small).error
 
 
 @real

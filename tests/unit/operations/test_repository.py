@@ -161,7 +161,7 @@ def test_a_folder_that_cannot_be_listed_is_no_empty_one(repository: Repository) 
     home = repository.folder(WEB)
     home.parent.mkdir(parents=True)
     home.write_text("a file")
-    with pytest.raises(Damaged, match=r"the restore points of VM 'web' in .* cannot be listed: Not a directory"):
+    with pytest.raises(Damaged, match=r"VM 'web' at site 'lab' in .* cannot be listed: Not a directory; nothing"):
         repository.points(WEB)
 
 
