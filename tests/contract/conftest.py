@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -12,11 +13,13 @@ from muster.model.fleet import Site
 from sites import World
 
 
+@contextlib.contextmanager
 def _test(_request: pytest.FixtureRequest) -> Iterator[World]:
     access = Site("quick", "libvirt", {"uri": "test:///default", "pool": "default-pool"})
     yield LibvirtWorld(open_site(access), access, real=False)
 
 
+@contextlib.contextmanager
 def _qemu(request: pytest.FixtureRequest) -> Iterator[World]:
     pool = request.getfixturevalue("site_pool")
     access = Site("real", "libvirt", {"uri": pool.uri, "pool": pool.name})
@@ -24,7 +27,8 @@ def _qemu(request: pytest.FixtureRequest) -> Iterator[World]:
 
 
 # Each makes its world, and after the test takes down what it had to start for it.
-SITES: dict[str, Callable[[pytest.FixtureRequest], Iterator[World]]] = {"test": _test, "qemu": _qemu}
+Making = Callable[[pytest.FixtureRequest], contextlib.AbstractContextManager[World]]
+SITES: dict[str, Making] = {"test": _test, "qemu": _qemu}
 
 
 ON_LIBVIRT_ALONE = ("ansible", "image", "operations")  # these folders' tests name libvirt's own options and programs
@@ -41,14 +45,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     """A site; all that the test made there is gone after it."""
-    site = SITES[request.param](request)
-    found = next(site)
-    try:
-        yield found
-    finally:
-        found.clean()
-        found.driver.close()
-        next(site, None)
+    with SITES[request.param](request) as found:
+        try:
+            yield found
+        finally:
+            found.clean()
+            found.driver.close()
 
 
 @pytest.fixture(scope="session")
