@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 # Text that every reader of YAML takes for just this text, also within brackets.
-_PLAIN = re.compile(r"[A-Za-z/_][A-Za-z0-9 ./_+-]*[A-Za-z0-9./_+-]|[A-Za-z]")
+_PLAIN = re.compile(r"[A-Za-z/_][A-Za-z0-9 ./_+-]*[A-Za-z0-9./_+-]|[A-Za-z]|[0-9]+ ?(?:[KMGT]iB|min|[smhdw])")
 _WORDS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
 
 
