@@ -137,8 +137,8 @@ class Repository:
             folders = []
         except OSError as error:  # what cannot be read is never "there are none"
             raise Damaged(
-                f"the restore points of VM '{vm.name}' at site '{vm.site}' in {home} cannot be listed: {error.strerror}; "
-                "nothing was changed. Mend that folder or its rights, then run again"
+                f"the restore points of VM '{vm.name}' at site '{vm.site}' in {home} cannot be listed: {error.strerror}"
+                "; nothing was changed. Mend that folder or its rights, then run again"
             ) from error
         for folder in folders:
             if _ID.fullmatch(folder.name):
