@@ -6,6 +6,7 @@ here, as a list of references such as ``["aws_instance.web", "count.index"]``.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -23,6 +24,8 @@ _NOTHING = Raw(b"null")
 Position = tuple[Any, int]  # the key of an instance, and of how many
 _NOWHERE: Position = (None, 0)
 MAX_DEPTH = 20  # of variables and outputs that are followed
+MAX_REFERENCES = 200  # of one expression; a longer list is not followed
+MAX_FOUND = 257  # instances that one expression leads to; nobody follows more than 256
 
 
 class ConfigResource(Shape):
@@ -102,7 +105,7 @@ class References:
         return constant if isinstance(constant, str) else None
 
     def targets(self, resource: Resource, path: Sequence[str | int], types: Iterable[str]) -> list[Resource]:
-        """The instances of `types` that the expression at `path` refers to, in its order; [] where none is found.
+        """The instances of `types` that the expression at `path` refers to, at most 257; [] where none is found.
 
         A reference to a whole resource of several instances means the one with the same key where the expression uses
         ``each.key``, and the one with the same number where it uses ``count.index`` and there are not more referrers
@@ -115,7 +118,7 @@ class References:
         found = self._follow(
             _references(_at(self._read(block.expressions), path)), block.for_each_expression, resource.module,
             (resource.index, span), frozenset(types), 0)
-        return list({each.address: each for each in found}.values())
+        return list({each.address: each for each in itertools.islice(found, MAX_FOUND)}.values())
 
     def _block(self, resource: Resource) -> ConfigResource | None:
         # A resource is asked for several attributes in a row.
@@ -273,7 +276,9 @@ def _at(value: Any, path: Sequence[str | int]) -> Any:
 
 def _references(expression: Any) -> list[str]:
     found = expression.get("references") if isinstance(expression, dict) else None
-    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
+    if not isinstance(found, list) or len(found) > MAX_REFERENCES:
+        return []
+    return [each for each in found if isinstance(each, str)]
 
 
 def _most_specific(references: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from .shapes import Shape
 
 MAX_LINKS = 256  # resources that one attribute may lead to; beyond that the link counts as unknown
 
-_IDENTITIES = ("id", "self_link", "arn", "moid", "key", "name")
+_IDENTITIES = ("id", "self_link", "arn", "moid", "key", "path", "name")
 
 
 class Identity(Shape):
@@ -22,6 +22,7 @@ class Identity(Shape):
     arn: Any = None
     moid: Any = None
     key: Any = None
+    path: Any = None
     name: Any = None
 
 
@@ -77,11 +78,20 @@ class World:
         referred = self.references.targets(holder, path, types) if self._has(types) else []
         if len(referred) > MAX_LINKS:
             return None
-        rest = [each for each in referred if each not in named]
+        had = {id(each) for each in named}
+        rest = [each for each in referred if id(each) not in had]
         missing = len(values) - len(known) if values is not None else len(rest)
         if not rest or len(rest) < missing:
             return None
         return named + rest
+
+    def by(self, type_: str, attribute: str) -> dict[str, Resource]:
+        """The resources of `type_` by the value of one attribute; of several with the same, the last."""
+        key = (type_, attribute)
+        if key not in self.cache:
+            self.cache[key] = {value: each for each in self.of(type_) if (value := each.value(attribute)) is not None}
+        found: dict[str, Resource] = self.cache[key]
+        return found
 
     def holders(self, type_: str, attribute: str, target: Resource, several: bool = False) -> list[Resource]:
         """The resources of `type_`, such as attachments, whose `attribute` names `target` (`several`: lists it)."""

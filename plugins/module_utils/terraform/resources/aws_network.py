@@ -13,6 +13,7 @@ from ..world import World, covered
 from .aws_template import Inherited
 
 _ALL = ("-1", "all")
+MAX_PATHS = 100  # unknown paths of one group; beyond that all of its rules are unknown
 
 
 class Rule(Shape):
@@ -95,7 +96,9 @@ def _group(resource: Resource, world: World) -> tuple[dict[str, Any], list[str]]
                 _add(document[way], rule, under(under(resource.later, way), index),
                      under(under(resource.hidden, way), index), f"{way}[{len(document[way])}]", unknown)
         _separate(resource, document, unknown, world)
-        world.cache[key] = document, [path for path in unknown if path.partition("[")[0] in document]
+        if len(unknown) > MAX_PATHS:
+            unknown = ["ingress", "egress"]
+        world.cache[key] = document, unknown
     made: tuple[dict[str, Any], list[str]] = world.cache[key]
     return made
 

@@ -59,16 +59,17 @@ class CloudInit(Shape):
     user_data: str | None = None
 
 
-def by_name(world: World) -> dict[str, list[Resource]]:
-    """The volumes that this file makes, by name."""
+def by_name(world: World, name: str, pool: str | None) -> Resource | None:
+    """The one volume of that name in that pool (in any, if None) that this file makes."""
     if "libvirt_volume" not in world.cache:
-        index: dict[str, list[Resource]] = {}
+        index: dict[tuple[str, str | None], Resource | None] = {}
         for each in world.of("libvirt_volume"):
-            name = each.read(Volume).name
-            if name is not None:
-                index.setdefault(name, []).append(each)
+            volume = each.read(Volume)
+            if volume.name is not None:
+                for key in {(volume.name, volume.pool), (volume.name, None)}:
+                    index[key] = None if key in index else each
         world.cache["libvirt_volume"] = index
-    found: dict[str, list[Resource]] = world.cache["libvirt_volume"]
+    found: Resource | None = world.cache["libvirt_volume"].get((name, pool))
     return found
 
 
@@ -107,8 +108,7 @@ def _base(resource: Resource, volume: Volume, world: World) -> Resource | None:
     """The volume that this one was made from, where this file makes it."""
     base = world.one(resource, ("base_volume_id",), volume.base_volume_id, "libvirt_volume")
     if base is None and volume.base_volume_name:
-        named = by_name(world).get(volume.base_volume_name, [])
-        base = named[0] if len(named) == 1 else None
+        base = by_name(world, volume.base_volume_name, None)
     if base is None and volume.backing_store is not None:
         base = world.one(resource, ("backing_store",), None, "libvirt_volume")
     return covered(base) if base else None
@@ -133,8 +133,7 @@ def put_cloud_init_volume(draft: Draft, volume: Resource, world: World) -> None:
     """``user_data`` of a CD-ROM of provider 0.9: a volume whose content is the path of a cloud-init disk."""
     own = covered(volume).read(Volume)
     url = own.create.content.url if own.create and own.create.content else None
-    disk = next((each for each in world.of("libvirt_cloudinit_disk") if url and each.value("path") == url), None)
-    disk = disk or world.one(volume, ("create",), None, "libvirt_cloudinit_disk")
+    disk = world.one(volume, ("create",), url, "libvirt_cloudinit_disk")
     if disk is not None:
         _put(draft, disk)
 

@@ -243,9 +243,7 @@ def _volume(source: VolumeSource | None, world: World) -> Resource | None:
     """The volume of that name in that pool, where this file makes it."""
     if source is None or source.volume is None:
         return None
-    found = [each for each in libvirt_volume.by_name(world).get(source.volume, ())
-             if source.pool in (None, each.read(libvirt_volume.Volume).pool)]
-    return found[0] if len(found) == 1 else None
+    return libvirt_volume.by_name(world, source.volume, source.pool)
 
 
 def _nics(devices: Devices, draft: Draft) -> None:

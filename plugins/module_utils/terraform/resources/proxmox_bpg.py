@@ -212,7 +212,6 @@ def _proxmox(machine: Machine, draft: Draft, resource: Resource, world: World) -
         accounts = [each for block in machine.initialization for each in block.user_account or ()]
         hidden = draft.root.block("initialization").block("user_account").covers("password")
         proxmox.values["cloud_init_password"] = hidden or any(account.password for account in accounts)
-    ha = [each for each in world.of("proxmox_virtual_environment_haresource")
-          if machine.vm_id is not None and each.value("resource_id") == f"vm:{machine.vm_id}"]
-    if ha:
-        proxmox.values["ha"] = covered(ha[0]).value("state") not in ("disabled", "ignored", "stopped")
+    ha = world.by("proxmox_virtual_environment_haresource", "resource_id").get(f"vm:{machine.vm_id}")
+    if ha is not None:
+        proxmox.values["ha"] = covered(ha).value("state") not in ("disabled", "ignored", "stopped")

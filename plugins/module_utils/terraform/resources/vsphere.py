@@ -142,11 +142,9 @@ def read_vm(resource: Resource, draft: Draft, world: World) -> None:
 
 def _cluster(pool: str | None, world: World) -> str | None:
     """The cluster whose own resource pool the VM is in; None where the pool is another."""
-    for cluster in world.of("vsphere_compute_cluster"):
-        if pool and cluster.value("resource_pool_id") == pool:
-            name: str | None = cluster.value("name")
-            return name
-    return None
+    cluster = world.by("vsphere_compute_cluster", "resource_pool_id").get(pool or "")
+    name: str | None = cluster.value("name") if cluster else None
+    return name
 
 
 def _tags(machine: Machine, draft: Draft, world: World) -> None:
