@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -168,3 +170,15 @@ def test_reading_in_threads_is_the_same(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert found == [read_document(path)] * 4
+
+
+def test_without_msgspec_it_imports_and_says_what_is_missing(tmp_path: Path) -> None:
+    """Ansible's sanity test imports every file without the libraries that only a controller has."""
+    path = tmp_path / "plan.json"
+    path.write_bytes(of())
+    program = ("import sys; sys.modules['msgspec'] = None\n"
+               "from muster.terraform import TerraformError, read_document\n"
+               f"try: read_document({str(path)!r})\n"
+               "except TerraformError as error: print(error)")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"{path}: reading plans needs the Python package msgspec; install it with")
