@@ -33,6 +33,7 @@ _OBSERVED: dict[str, str] = {
     "terraform_address": "Its address in a Terraform document; plan.",
     "terraform_type": "Its type in a Terraform document; plan.",
     "sensitive": "Paths whose values a Terraform document keeps from view; plan.",
+    "user_data": "The start-up script: its length and the kinds of secrets in it; plan.",
     "vsphere": "Settings that vSphere alone has.",
     "proxmox": "Settings that Proxmox alone has.",
     "aws": "Settings that AWS alone has.",
