@@ -208,10 +208,13 @@ def _tag(vm: Mapping[str, Any], key: str) -> str:
 def _later(vm: Mapping[str, Any], path: str) -> bool:
     """Whether the value at `path`, something above it or something in it is known only after apply."""
     unknown = vm.get("unknown")
-    return isinstance(unknown, list) and any(
-        isinstance(one, str) and (one == path or path.startswith(f"{one}.") or one.startswith((f"{path}.", f"{path}[")))
-        for one in unknown
-    )
+    if isinstance(unknown, list):
+        for one in unknown:
+            if isinstance(one, str) and (one.startswith(path) or path.startswith(one)):
+                rest = one[len(path):] or path[len(one):]
+                if not rest or rest[0] in ".[":
+                    return True
+    return False
 
 
 def _later_too(vm: Document, path: str) -> None:
