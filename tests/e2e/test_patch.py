@@ -90,7 +90,7 @@ def guests(lab: Any) -> dict[str, Guest]:
 
 def newer_kernel(guest: Guest) -> str:
     """The archive's newest kernel that is newer than the running one, "" where it has none."""
-    listed = guest.run("apt-cache --names-only search '^linux-image-[0-9].*-cloud-amd64$' | cut -d' ' -f1")
+    listed = guest.run("apt-cache --names-only search '^linux-image-[0-9]+[.][0-9]+[.][0-9].*-cloud-amd64$' | cut -d' ' -f1")
     releases = [name.removeprefix("linux-image-") for name in listed.split()]
     last = newest([guest.run("uname -r"), *releases])
     return last if last in releases and last != guest.run("uname -r") else ""
@@ -180,7 +180,7 @@ def test_a_run_that_is_killed_is_carried_on_with(guests: dict[str, Guest], lab: 
     web = guests[WEB]
     web.publish("6", "touch /run/e2e-began; until [ -e /run/e2e-go ]; do sleep 0.2; done")
     with lab.playing("patch", fleet_vms=[WEB]) as playing:
-        web.run("until [ -e /run/e2e-began ]; do sleep 0.2; done")
+        web.run("until [ -e /run/e2e-began ]; do sleep 0.2; done", seconds=900)
         os.killpg(playing.pid, signal.SIGKILL)
     assert web.points()[0] == 1
     web.run("touch /run/e2e-go")
