@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jmespath
 from muster.policy.documents import normal
 from muster.policy.expressions import compile_expression
 from muster.policy.selftest import NOW
+from muster.terraform import read_document
 
-from .test_speed import median, told
+from . import checkov, plans
+from .test_speed import fleet_text, median, told
 
 GIB = 1 << 30
 
@@ -95,3 +104,58 @@ def test_expressions_beside_the_library_and_beside_lambdas() -> None:
                 "the jmespath library") < 1 / 20
     assert told(name, compiled, median(lambda: [rule(vm) for vm in vms for rule in lambdas]),
                 "hand-written lambdas") < 2
+
+
+def measured(command: list[str]) -> tuple[float, int]:
+    """Seconds and peak MiB of a command that ends with 0 or 1."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _pid, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode in (0, 1), process.returncode
+    return time.perf_counter() - start, usage.ru_maxrss >> 10
+
+
+def muster_check(*words: str) -> tuple[float, int]:
+    """The median seconds and the largest peak of five runs of ``muster check``."""
+    runs = [measured([str(Path(sys.executable).parent / "muster"), "check", *words]) for _round in range(5)]
+    return statistics.median(seconds for seconds, _peak in runs), max(peak for _seconds, peak in runs)
+
+
+def test_one_vm_from_the_prompt(tmp_path: Path) -> None:
+    (tmp_path / "fleet.yml").write_text(fleet_text(1, "test:///default"), encoding="utf-8")
+    seconds, peak = muster_check(str(tmp_path / "fleet.yml"))
+    nothing = median(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True))
+    print(f"\nmuster check of one VM: {seconds:.3f} s, {peak} MiB; an empty Python: {nothing:.3f} s")
+    assert seconds < 10 * nothing
+
+
+def test_aws_plan_of_1000_beside_checkov(tmp_path: Path) -> None:
+    plan, ours, theirs = tmp_path / "plan.json", tmp_path / "muster.json", tmp_path / "checkov.json"
+    plan.write_text(json.dumps(plans.plan("aws", 1000)), encoding="utf-8")
+    seconds, peak = muster_check(str(plan), "--pack", "muster/aws-hardening", "--format", "json", "--output", str(ours))
+    checkov.program()
+    start = time.perf_counter()
+    checkov.run(plan, theirs)  # once: it takes minutes
+    wanted = checkov.findings(theirs, read_document(plan).vms)
+    found = {(finding["rule"], finding["address"]) for finding in json.loads(ours.read_bytes())["compliance"]["findings"]
+             if finding["outcome"] == "fail" and finding["rule"] in checkov.RULES}
+    assert found == wanted
+    ratio = told(f"an AWS plan of 1,000 instances, {len(found)} findings alike, {peak} MiB", seconds,
+                 time.perf_counter() - start, f"checkov {checkov.VERSION}")
+    assert ratio < 1 / 200
+
+
+def test_plans_of_500_and_5000_under_100_rules(tmp_path: Path) -> None:
+    figures = {}
+    packs = [word for name in ("baseline", "resilience", "cost", "performance", "aws-hardening")
+             for word in ("--pack", f"muster/{name}")]
+    for count in (500, 5000):
+        plan = tmp_path / f"{count}.json"
+        plan.write_text(json.dumps(plans.plan("aws", count)), encoding="utf-8")
+        figures[count] = muster_check(str(plan), *packs, "--format", "json", "--output", str(tmp_path / "report.json"))
+        rules = json.loads((tmp_path / "report.json").read_bytes())["compliance"]["rules"]
+        print(f"\n{count} VMs, {plan.stat().st_size / 1e6:.1f} MB, {len(rules)} rules: {figures[count][0]:.2f} s, "
+              f"{figures[count][1]} MiB")
+    assert figures[5000][0] <= 11 * figures[500][0]
+    assert figures[5000][1] < 300

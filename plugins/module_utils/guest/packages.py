@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Union
 
 LIMIT = 20000
-Change = dict[str, str | None]
+Change = dict[str, Union[str, None]]  # noqa: UP007 - ansible-test reads it as an older Python
 _NAME = r"[a-z0-9][a-z0-9+.-]{0,120}(?::[a-z0-9-]{1,20})?"
 _VERSION = r"[0-9A-Za-z.+~:-]{1,120}"
 _INSTALL = re.compile(rf"Inst ({_NAME})(?: \[({_VERSION})\])? \(({_VERSION})[ )]")

@@ -240,7 +240,7 @@ def _ansible(type_: str, choices: tuple[str, ...] | None, value: object) -> Any:
     A value that is of the type already is what Ansible would give back. So is most of a fleet file, and reading one
     need not wait for Ansible's own imports, which take longer than all the rest.
     """
-    if type(value) is _PYTHON.get(type_) and (not choices or value in choices):
+    if value.__class__ is _PYTHON.get(type_) and (not choices or value in choices):
         return value
     from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 

@@ -22,8 +22,9 @@ Compiled = Callable[[Any, Any], Any]
 
 _COMPARE = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 _BITS = ("0", "1", "0.0", "1.0", "-0.0")  # what Python takes for false and true
-_KINDS: dict[type, str] = {bool: "boolean", int: "number", float: "number", str: "string", list: "array",
-                          dict: "object"}
+_KINDS: dict[type, str] = {
+    bool: "boolean", int: "number", float: "number", str: "string", list: "array", dict: "object",
+}
 
 
 def path_of(node: Node) -> str:

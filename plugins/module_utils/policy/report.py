@@ -6,7 +6,7 @@ those alone that somebody should look at, and for the others when they are asked
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,12 +89,12 @@ class Report:
 
     def _every(self) -> Iterator[Finding]:
         for table in self.tables:
-            attention = iter(table.findings)
+            attention = deque(table.findings)
             for subject, row in zip(table.subjects, table.outcomes, strict=True):
                 for rule, code in zip(table.rules, row, strict=True):
                     outcome = OUTCOMES[code]
                     if outcome in _ATTENTION:
-                        yield next(attention)
+                        yield attention.popleft()
                     else:
                         yield Finding(rule, subject.name, subject.site, table.stage, outcome, "", subject.address)
 
@@ -150,6 +150,7 @@ class Report:
         return {
             **self.totals,
             "stage": self.stage,
+            "packs": list(dict.fromkeys(rule.pack for rule in self.rules if rule.pack)),
             "stages": self.by_stage(),
             "vms": self.by_vm(),
             "rules": self.by_rule(),

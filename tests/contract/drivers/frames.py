@@ -66,7 +66,7 @@ def introductions() -> list[bytes]:
 @contextlib.contextmanager
 def nic_on(netdev: str) -> Iterator[Any]:
     """A socket that is the guest's end of a NIC on `netdev`, an option of QEMU's with an id."""
-    ends = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+    ends = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _end in range(2)]
     for end in ends:
         end.bind(("127.0.0.1", 0))
     ours, theirs = ends
@@ -78,7 +78,8 @@ def nic_on(netdev: str) -> Iterator[Any]:
     for option in (netdev, wire, f"hubport,id=a,hubid=0,netdev={name}", "hubport,id=b,hubid=0,netdev=wire"):
         argv += ["-netdev", option]
     ours.connect(("127.0.0.1", port))
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as qemu, ours:
+    pipe = subprocess.PIPE
+    with ours, subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe) as qemu:
         assert qemu.stdout is not None
         read = b""
         while not read.endswith(b"(qemu) "):  # its monitor answers: the network is there

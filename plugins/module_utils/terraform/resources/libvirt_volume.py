@@ -66,7 +66,7 @@ def by_name(world: World, name: str, pool: str | None) -> Resource | None:
         for each in world.of("libvirt_volume"):
             volume = each.read(Volume)
             if volume.name is not None:
-                for key in {(volume.name, volume.pool), (volume.name, None)}:
+                for key in dict.fromkeys(((volume.name, volume.pool), (volume.name, None))):
                     index[key] = None if key in index else each
         world.cache["libvirt_volume"] = index
     found: Resource | None = world.cache["libvirt_volume"].get((name, pool))
