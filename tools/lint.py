@@ -14,7 +14,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parent.parent
 BUILD = CHECKOUT / "build"
 BIN = Path(sys.executable).parent
-STRICT = ("model", "policy", "operations", "terraform")
+STRICT = ("command", "model", "policy", "operations", "terraform")
 
 
 def programs() -> dict[str, list[str]]:

@@ -77,8 +77,8 @@ def judge(options: argparse.Namespace) -> Checked:
 
 def _given(options: argparse.Namespace) -> list[Given]:
     if bool(options.files) == bool(options.site):
-        raise CannotCheckError("Give either files or a site: 'muster check fleet.yml plan.json', or 'muster check --site "
-                               "lab --fleet fleet.yml'.")
+        raise CannotCheckError("Give either files or a site: 'muster check fleet.yml plan.json', or 'muster check "
+                               "--site lab --fleet fleet.yml'.")
     if options.files.count("-") > 1:
         raise CannotCheckError("Standard input can be read once; give '-' once.")
     if options.site:
@@ -98,7 +98,7 @@ def _given(options: argparse.Namespace) -> list[Given]:
     known = {document["name"] for one in inside for document in one.documents}
     stray = [name for name in facts if name not in known]
     if not inside or stray:
-        what = f"has facts of '{stray[0]:.80}', which is no VM of what is checked" if stray else "has facts, and no VM is"
+        what = f"has facts of '{stray[0]:.80}', which is no VM that is checked" if stray else "has facts, and no VM is"
         raise CannotCheckError(f"{options.guests}: {what}. Give the fleet file or the site of these guests.")
     return given + inside
 
@@ -171,8 +171,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--format", choices=["text", "json", "sarif", "junit", "csv", "html", "oscal"], default="text",
         help="form of the report (default: text)")
     add("--output", metavar="FILE", help="write the report here, whole or not at all")
-    add("--fail-on", choices=["low", "medium", "high", "critical"], default="low", help="the least severity of a failed "
-        "rule that makes the exit code 1 (default: low)")
+    add("--fail-on", choices=["low", "medium", "high", "critical"], default="low", help="the least severity of a "
+        "failed rule that makes the exit code 1 (default: low)")
     add("--framework", metavar="NAME", action="append", default=[], help="report by control of a framework, such as "
         "pci_dss_4; repeatable")
 

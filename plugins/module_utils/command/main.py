@@ -75,8 +75,8 @@ def _version() -> int:
 def _parser() -> argparse.ArgumentParser:
     from . import check, rules
 
-    parser = argparse.ArgumentParser(prog="muster", description="One rulebook for virtual machines: from the fleet file "
-                                     "and the Terraform plan to the hypervisor and the guest.")
+    parser = argparse.ArgumentParser(prog="muster", description="One rulebook for virtual machines: from the fleet "
+                                     "file and the Terraform plan to the hypervisor and the guest.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     check.add_arguments(commands.add_parser(
         "check", help="judge fleet files, plans, states or a site", epilog=_EPILOG,

@@ -23,8 +23,8 @@ def to_file(path: str, pieces: Iterable[str]) -> None:
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
     except OSError as error:
-        raise CannotCheckError(f"{path}: cannot be written: {error.strerror}. Name a file in a folder that is there and "
-                               "yours.") from None
+        raise CannotCheckError(f"{path}: cannot be written: {error.strerror}. Name a file in a folder that is there "
+                               "and yours.") from None
     try:
         with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="", buffering=_PIECE) as stream:
             stream.writelines(pieces)

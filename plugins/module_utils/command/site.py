@@ -20,7 +20,8 @@ def ask(fleet_file: str, name: str) -> Given:
     try:
         fleet = read_fleet(fleet_file)
         if name not in fleet.sites:
-            raise CannotCheckError(f"{fleet_file}: has no site '{name:.80}'. There are: {', '.join(sorted(fleet.sites))}.")
+            there = ", ".join(sorted(fleet.sites))
+            raise CannotCheckError(f"{fleet_file}: has no site '{name:.80}'. There are: {there}.")
         wanted = [vm.name for vm in fleet.at(name)]
         if not wanted:
             raise CannotCheckError(f"{fleet_file}: has no VM at the site '{name}'. Give a site that has some.")
@@ -31,8 +32,8 @@ def ask(fleet_file: str, name: str) -> Given:
             driver.close()
     except (DriverError, ModelError) as error:
         raise CannotCheckError(str(error)) from None
-    there = {document["name"] for document in seen["vms"]}
-    missing = [one for one in wanted if one not in there]
+    found = {document["name"] for document in seen["vms"]}
+    missing = [one for one in wanted if one not in found]
     notes = []
     if missing:
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""

@@ -1,4 +1,4 @@
-"""Where the documents of a check come from: fleet files, Terraform plans and states, standard input, facts of guests."""
+"""Where the documents of a check come from: fleet files, Terraform's plans and states, facts of guests."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def read(path: str) -> Given:
     if _is_fleet(path, start):
         return _fleet(_bytes(path, 1 << 20, "a fleet file"), path)
     if not path.endswith((".json", ".tfplan")) and start.strip() and not start.lstrip().startswith(_TERRAFORM):
-        raise CannotCheckError(f"{path}: is neither a fleet file, which begins with 'fleet: NAME', nor the JSON of a plan "
-                               "or a state. Write that with 'terraform show -json FILE > plan.json'.")
+        raise CannotCheckError(f"{path}: is neither a fleet file, which begins with 'fleet: NAME', nor the JSON of a "
+                               "plan or a state. Write that with 'terraform show -json FILE > plan.json'.")
     from ..terraform import TerraformError, read_document
 
     try:

@@ -130,6 +130,9 @@ def _hcl(value: Any, depth: int) -> str:
     if isinstance(value, Mapping):
         return f"{{\n{_hcl_body(value, depth + 1)}{'  ' * depth}}}"
     if isinstance(value, (list, tuple)):
+        if len(value) > 1 and any(isinstance(item, Mapping) for item in value):
+            items = "".join(f"{'  ' * (depth + 1)}{_hcl(item, depth + 1)},\n" for item in value)
+            return f"[\n{items}{'  ' * depth}]"
         return f"[{', '.join(_hcl(item, depth) for item in value)}]"
     # HCL reads ${ and %{ in a text as templates.
     return json.dumps(value, ensure_ascii=False).replace("${", "$${").replace("%{", "%%{")

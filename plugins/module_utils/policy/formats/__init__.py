@@ -6,7 +6,7 @@ without a second copy of it in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from .checked import Checked, Part, inspected
 
@@ -24,26 +24,42 @@ def pieces(name: str, checked: Checked) -> Iterator[str]:
     The library is looked for before the first piece, so that nothing half-written is left for want of it.
     """
     try:
-        if name == "text":
-            from .text import write
-        elif name == "json":
-            from .as_json import write
-        elif name == "sarif":
-            from .sarif import write
-        elif name == "junit":
-            from .junit import write
-        elif name == "csv":
-            from .as_csv import write
-        elif name == "html":
-            from .page import write
-        elif name == "oscal":
-            from .oscal import write
-        else:
-            raise FormatError(f"'{name:.40}' is not a format; there are {', '.join(FORMATS)}.")
-        return write(checked)
+        return _form(name)(checked)
     except ImportError as error:
         raise FormatError(f"The format {name} needs {_NEEDS.get(name, error.name)}, which is not installed. Install "
                           "muster-fleet[formats].") from None
+
+
+def _form(name: str) -> Callable[[Checked], Iterator[str]]:
+    if name == "text":
+        from . import text
+
+        return text.write
+    if name == "json":
+        from . import as_json
+
+        return as_json.write
+    if name == "csv":
+        from . import as_csv
+
+        return as_csv.write
+    if name == "html":
+        from . import page
+
+        return page.write
+    if name == "sarif":
+        from . import sarif
+
+        return sarif.write
+    if name == "junit":
+        from . import junit
+
+        return junit.write
+    if name == "oscal":
+        from . import oscal
+
+        return oscal.write
+    raise FormatError(f"'{name:.40}' is not a format; there are {', '.join(FORMATS)}.")
 
 
 __all__ = ["FORMATS", "Checked", "FormatError", "Part", "inspected", "pieces"]

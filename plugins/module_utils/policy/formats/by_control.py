@@ -39,7 +39,8 @@ def controls_text(checked: Checked, style: Style) -> Iterator[str]:
         other = {rule for rule in {finding.rule for finding, _part in checked.attention() if finding.outcome == "fail"}
                  if rule not in cited}
         if other:
-            yield f"{plural(len(other), 'rule')} failed that no control here cites; without --framework they are shown.\n\n"
+            yield (f"{plural(len(other), 'rule')} failed that no control here cites; without --framework they are "
+                   "shown.\n\n")
 
 
 def _evidence(row: dict[str, Any]) -> str:

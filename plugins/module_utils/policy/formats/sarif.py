@@ -54,7 +54,7 @@ def _run(checked: Checked, part: Part, rules: list[Rule]) -> Any:
         tool=Tool(driver=driver),
         invocations=[Invocation(execution_successful=True, end_time_utc=checked.now)],
         properties={"stage": part.report.stage, "source": printable(part.source)},
-        **{"columnKind": "unicodeCodePoints"},
+        columnKind="unicodeCodePoints",
     )
 
 

@@ -182,7 +182,8 @@ def _aside(checked: Checked, style: Style) -> Iterator[str]:
         if waiver["state"] == "used":
             continue
         told = True
-        did = f"ended on {waiver['until']} and waives nothing" if waiver["state"] == "expired" else "waived nothing here"
+        ended = waiver["state"] == "expired"
+        did = f"ended on {waiver['until']} and waives nothing" if ended else "waived nothing here"
         yield from style.wrapped(f"The waiver of {line(waiver['rule'])} for {line(', '.join(waiver['vms']))} {did}.\n")
     ran = {rule.id for rule in report.rules}
     others = Counter(stage for rule in checked.rules if rule.id not in ran for stage in rule.stages)
@@ -190,7 +191,9 @@ def _aside(checked: Checked, style: Style) -> Iterator[str]:
     if waiting:
         told = True
         stages = join([f"{stage} ({count})" for stage, count in others.items()])
-        yield from style.wrapped(f"{plural(waiting, 'rule')} of these packs {'is' if waiting == 1 else 'are'} for other stages and did not run: {stages}.\n")
+        are = "is" if waiting == 1 else "are"
+        yield from style.wrapped(f"{plural(waiting, 'rule')} of these packs {are} for other stages and did not run: "
+                                 f"{stages}.\n")
     if told:
         yield "\n"
 
