@@ -96,9 +96,10 @@ def _launch(name: str, build: Path) -> None:
 
 
 def _running(name: str) -> bool:
+    """Whether this user runs such a process: another user's session daemon serves that user alone."""
     for comm in Path("/proc").glob("[0-9]*/comm"):
         try:
-            if comm.read_text(encoding="utf-8").strip() == name:
+            if comm.read_text(encoding="utf-8").strip() == name and comm.stat().st_uid == os.geteuid():
                 return True
         except OSError:  # it ended while we looked
             continue

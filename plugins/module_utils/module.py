@@ -76,6 +76,8 @@ def told(module: AnsibleModule) -> Iterator[None]:
 def session(module: AnsibleModule) -> Iterator[tuple[Fleet, Mapping[str, Driver]]]:
     """The fleet of `fleet_file` and the drivers of the sites that `vms` live at."""
     with told(module):
+        if not module.params["fleet_file"]:
+            module.fail_json(msg="Name the fleet file, as in -e fleet_file=fleet.yml. Nothing was changed.")
         fleet = read_fleet(module.params["fleet_file"])
         with connected(fleet, module.params["vms"]) as drivers:
             yield fleet, drivers

@@ -79,6 +79,18 @@ sites:
       name: lab
       hosts: [{name: kvm1, cpus: 16, memory: 68719476736, vms: 9, cpus_promised: 24, cpu_overcommit: 1.5}]
       orphaned_disks: [{name: old.root.qcow2, pool: default, size: 10737418240}]
+missing:
+  description: A sentence on each VM of the fleet file that its site does not have.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+down:
+  description: A sentence on each VM that is off though the fleet file wants it on.
+  returned: always
+  type: list
+  elements: str
+  sample: []
 fleet:
   description: Name, rules and spec of the fleet file; C(spec) holds its VMs as documents.
   returned: always

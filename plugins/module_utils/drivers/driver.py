@@ -254,7 +254,8 @@ class Driver(ABC):
 
     @abstractmethod
     def check(self, desired: VM) -> None:
-        """Raise Unsupported, naming the field, where this platform cannot honour `desired`. Changes nothing."""
+        """Raise Unsupported, naming the field, where this platform cannot honour `desired`, and Conflict where the site
+        lacks what it needs (a pool, a network). Changes nothing."""
 
     @abstractmethod
     def refine(self, change: Change, actual: VM) -> str:

@@ -13,7 +13,7 @@ from ..model.fleet import Fleet
 from ..model.fleet_planner import FleetPlan, VMPlan, plan_fleet
 from ..model.planner import Change, describe, render
 from ..model.vm import VM, Mark
-from . import images
+from . import images, needed
 from .session import chosen, each, new_operation, only, width
 
 
@@ -88,6 +88,10 @@ def converge(
     refused = {id(error): error for error in plan.refused}
     blocked = [_refusal(error) for error in refused.values()]
     blocked += [outcome for part in (*plan.create, *plan.change) for outcome in _blocked(part, drivers, allowed)]
+    if not blocked:
+        made = [part.vm for part in (*plan.create, *plan.change) if part.how in ("create", "replace")]
+        lacking = needed.missing(fleet, made, not check, progress)
+        blocked = [Outcome(vm.name, vm.site, error=lacking[vm.name]) for vm in made if vm.name in lacking]
     if blocked:
         return blocked
     operation = new_operation("converge")

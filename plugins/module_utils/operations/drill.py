@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from ..drivers.driver import Capability, Driver, DriverError, Progress, silent
+from ..drivers.driver import Capability, Driver, DriverError, Failed, Progress, silent
 from ..model.fleet import Fleet
 from ..model.units import format_duration
 from ..model.vm import VM, Mark
@@ -154,7 +154,7 @@ class _Drill:
         try:
             now = self.driver.power(made, "on", self.progress)
             self._note("isolated", "passed", "the twin has no NIC but one that reaches nothing")
-            now = self.driver.wait_ready(now, self.progress)
+            now = self._booted(now)
             self._note("boots", "passed", f"ready {time.monotonic() - self.started:.0f} s after the request")
             self._identify(now, point)
             self._services(now)
@@ -162,6 +162,13 @@ class _Drill:
         finally:
             self.progress(f"{self.vm.name}: taking the twin down")
             self.driver.delete(made, self.progress)
+
+    def _booted(self, twin: VM) -> VM:
+        try:
+            return self.driver.wait_ready(twin, self.progress)
+        except Failed as error:  # its advice is for a VM that stays; the twin does not
+            self._note("boots", "failed", f"{error.what}; the twin is taken down")
+            raise _Stop from error
 
     def _twin(self, point: RestorePoint, name: str) -> VM:
         """The twin has one NIC, whatever the VM has: the ports that its checks ask for lead in, nothing leads out."""

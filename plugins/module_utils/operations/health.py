@@ -36,6 +36,9 @@ class Check:
         return {"name": self.name, "outcome": self.outcome, "detail": self.detail}
 
 
+OFF = Check("power", "failed", "it is off")  # the one answer of a VM that does not run
+
+
 def clean(text: str, limit: int = 200) -> str:
     """What a guest said, fit to be shown: printable ASCII on one line, cut at `limit` characters."""
     return _CONTROL.sub(" ", text).strip()[:limit]

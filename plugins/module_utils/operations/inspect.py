@@ -32,7 +32,8 @@ def look(
     ``health_state`` and ``health_checks``, ``snapshots`` and ``restore_points`` lists, oldest first, ``sites`` the host
     that each VM is on, and under ``sites`` a document of each site whose platform can be surveyed. ``hosts`` holds
     for each guest that can be reached its ``variables`` and ``groups`` in Ansible, ``fleet`` the name, the rules, the
-    waivers and the VMs of the file.
+    waivers and the VMs of the file. ``missing`` and ``down`` are sentences: on VMs of the file that the site does not
+    have, and on those that are off though the file wants them on.
     """
     wanted = {(vm.site, vm.name): vm for vm in chosen(fleet, names)}
     seen = see(fleet, drivers)
@@ -40,6 +41,7 @@ def look(
         vm for vm in seen if vm.mark is not None and vm.mark.fleet == fleet.name and (vm.site, vm.mark.vm) in wanted
     ]
 
+    there = {(vm.site, vm.owner.vm): vm for vm in ours}
     surveyed = surveys.of(drivers, seen) if "sites" in gather else {}
 
     def work(vm: VM) -> dict[str, Any]:
@@ -58,6 +60,18 @@ def look(
             for name, vm in hosts.of_fleet(fleet, ours).items()
             if (found := hosts.variables(fleet, vm))
         },
+        "missing": [
+            f"VM '{name}' at site '{site}': the fleet file names it, and the site has no VM with its mark. Make it "
+            "with provision or bring it back with restore, or name the others with fleet_vms."
+            for site, name in wanted
+            if (site, name) not in there
+        ],
+        "down": [
+            f"VM '{name}' at site '{site}': it is off, and the fleet file wants it on. Start it with provision, or "
+            "name the others with fleet_vms."
+            for (site, name), vm in wanted.items()
+            if vm["power"] == "on" and (site, name) in there and there[site, name].power != "on"
+        ],
         "fleet": {
             "name": fleet.name,
             "rules": list(fleet.rules),
@@ -102,8 +116,9 @@ def _document(
             for record in repository.drills(vm)
         ]
     if "health" in gather:
-        checks = health.ask(driver, vm, vm["health"], patience, progress) if vm.power == "on" else []
-        document["health_state"] = health.verdict(checks) if vm.power == "on" else "unhealthy"
+        on = vm.power == "on"
+        checks = health.ask(driver, vm, vm["health"], patience, progress) if on else [health.OFF]
+        document["health_state"] = health.verdict(checks)
         document["health_checks"] = [check.as_dict() for check in checks]
     return document
 

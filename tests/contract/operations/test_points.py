@@ -197,6 +197,7 @@ def test_a_drill_that_does_not_boot_never_passes(patterned: Small, monkeypatch: 
     assert outcome.outcome == "failed"
     assert outcome.rto_seconds is None
     assert "the guest" in outcome.error
+    assert outcome.error.endswith("; the twin is taken down")
     assert small.world.picture() == before
     assert (next((small.folder / "repository").rglob("drills.jsonl"))).read_text().count("failed") == 1
 

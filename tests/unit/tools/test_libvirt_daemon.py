@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,3 +45,11 @@ def test_a_daemon_that_was_started_here_ends(tmp_path: Path) -> None:
     record(tmp_path, pid, libvirt_daemon._born(pid))
     assert libvirt_daemon.stop(tmp_path) == ["libvirtd"]
     assert libvirt_daemon._born(pid) == ""
+
+
+def test_a_daemon_of_another_user_is_not_ours(
+    process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert libvirt_daemon._running("sleep")
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert not libvirt_daemon._running("sleep")

@@ -46,6 +46,7 @@ _TODO: dict[type[DriverError], str] = {
     Denied: "Check the user, and the site's uri, in the fleet file",
     Unreachable: "Check that libvirtd runs there and that the uri is right, then run again",
     Locked: "Wait for the job that holds it (virsh domjobinfo), then run again",
+    Failed: "Mend that at the site (its libvirt log has more), then run again: the run carries on where it stopped",
     Conflict: "Rename or remove what stands in the way, then run again",
 }
 

@@ -31,7 +31,7 @@ from ..driver import (
     silent,
 )
 from ..ownership import adopted, identity, not_owned
-from . import backup, build, changes, forwards, guest, listing, snapshots, support, survey
+from . import backup, build, changes, forwards, guest, listing, room, snapshots, support, survey
 from . import domain as xml
 from . import mark as marks
 from .connection import code_is, connect, is_remote, libvirt, told
@@ -115,6 +115,8 @@ class LibvirtDriver(Driver):
 
     def check(self, desired: VM) -> None:
         support.check(desired, self.site, self.hostname, self.remote, self.access.options)
+        pools = {self.pool_of(disk) or self.volumes.default_pool for disk in desired["disks"] or ()}
+        room.check(self.connection, desired, self.site, pools)
 
     def refine(self, change: Change, actual: VM) -> str:
         return changes.refine(change, actual)

@@ -193,7 +193,7 @@ def wait_for_boot(
                 )
             if console.line != told_line or now - spoke > 5:
                 told_line, spoke = console.line, now
-                progress(f"{name}: booting, {now - start:.0f} s: {told_line}")
+                progress(f"{name}: booting, {now - start:.0f} s: {told_line or 'its console shows nothing yet'}")
             time.sleep(_POLL)
     finally:
         console.close()

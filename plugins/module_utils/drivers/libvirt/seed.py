@@ -24,7 +24,7 @@ def public_key(ssh: Mapping[str, Any], site: str, vm: str) -> str:
         key = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeError) as error:
         raise Conflict(
-            f"the SSH public key {path} cannot be read: {error}",
+            f"the SSH public key {path} cannot be read: {error.strerror if isinstance(error, OSError) else error}",
             site=site,
             vm=vm,
             todo="Make it with ssh-keygen, or name another in the site's ssh.key",
