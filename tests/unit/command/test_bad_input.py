@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import PACK, VM, Done, change, plan
+from sample_files import PACK, VM, Done, change, plan
 
 Muster = Callable[..., Done]
 CHECK = ("check", "bad.json", "--pack", "ours.yml")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Done, change, plan
+from sample_files import Done, change, plan
 
 Muster = Callable[..., Done]
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import PACK, Done
 from muster.policy import load_rules
 from muster.policy.packfile import shipped
 from muster.policy.rule_pages import MARK, page
+from sample_files import PACK, Done
 
 Muster = Callable[..., Done]
 PAGES = Path(__file__).parents[3] / "docs" / "rules"

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import plan
+from sample_files import plan
 
 COMMAND = [sys.executable, "-m", "muster.command.main"]
 CHECK = [*COMMAND, "check", "fleet.yml", "--pack", "ours.yml"]
