@@ -140,3 +140,25 @@ def test_a_rule_that_one_vm_breaks_does_not_take_the_others_along(muster: Muster
     assert (done.code, done.err) == (1, "")
     assert "aws_instance.slow: 'expect' could not be evaluated: it takes more than" in done.out
     assert "1 could not be judged, 1 passed.\n" in done.out
+
+
+TEN_FAULTS = {
+    ("production-database-deletion", "muster_vm.db"), ("rpo-set", "muster_vm.db"),
+    ("memory-reservation-sane", "muster_vm.db"), ("tags-without-secrets", "muster_vm.web[0]"),
+    ("health-declared", "muster_vm.web[0]"), ("nic-network", "muster_vm.web[0]"),
+    ("secure-boot-uefi", "muster_vm.web[1]"), ("disk-size", "muster_vm.web[1]"), ("tag-owner", "muster_vm.web[1]"),
+    ("schedule-complete", "muster_vm.web[1]"),
+}
+
+
+def test_the_example_of_ten_faults_has_these_ten(muster: Muster) -> None:
+    path = Path(__file__).parents[3] / "examples" / "plan" / "ten-faults.json"
+    done = muster("check", str(path), "--format", "json")
+    assert done.code == 1
+    found = json.loads(done.out)["compliance"]["findings"]
+    assert {(one["rule"], one["address"]) for one in found if one["outcome"] == "fail"} == TEN_FAULTS
+    assert [(one["rule"], one["address"]) for one in found if one["outcome"] == "unknown"] == [
+        ("memory-enough", "muster_vm.cache")]
+    text = muster("check", str(path)).out
+    assert "Not judged, for the plan deletes it: muster_vm.old.\n" in text
+    assert "hunter2" not in text + done.out
