@@ -28,6 +28,7 @@ requirements:
 """
 
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -111,4 +112,5 @@ class CallbackModule(CallbackBase):
                 hosts = ", ".join(sorted(host for (host, _task), (name, _began) in running if name == oldest))
                 text = newest or f"{hosts}: {oldest}"
                 self._display.display(f"    … {now - since:3.0f} s  {text}", color="bright gray")
+                sys.stdout.flush()  # Ansible itself does so at the next task only: in a pipe or a log, news would be old
                 self._said, newest = now, ""
