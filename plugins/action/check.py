@@ -14,6 +14,11 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.muster.fleet.plugins.module_utils.policy import Report, check, load_rules
 from ansible_collections.muster.fleet.plugins.module_utils.policy.documents import DocumentError
 from ansible_collections.muster.fleet.plugins.module_utils.policy.fixes import FixConflictError, settings
+from ansible_collections.muster.fleet.plugins.module_utils.policy.framework import (
+    by_framework,
+    frameworks,
+    load_framework,
+)
 from ansible_collections.muster.fleet.plugins.module_utils.policy.packfile import PackError
 from ansible_collections.muster.fleet.plugins.module_utils.policy.rule import SEVERITIES, STAGES, Rule
 from ansible_collections.muster.fleet.plugins.module_utils.policy.summary import table, write_report
@@ -64,7 +69,7 @@ class ActionModule(ActionBase):
             waivers = _waivers(args["waivers"], base)
             documents = [
                 {**document, "guest": args["guests"][document["name"]]}
-                if document.get("name") in args["guests"] else document
+                if document.get("name") in args["guests"] and document.get("kind") != "site" else document
                 for document in args["documents"]
             ]
             report = Report("")
@@ -78,7 +83,9 @@ class ActionModule(ActionBase):
         except (PackError, WaiverError, FixConflictError, DocumentError) as error:
             raise AnsibleActionFail(str(error)) from None
         if args["report"]:
-            result.update(self._write(base / args["report"], args, result["compliance"], now))
+            controls = by_framework(report.by_rule(), rules, map(load_framework, frameworks()))
+            whole = {**result["compliance"], "frameworks": controls}
+            result.update(self._write(base / args["report"], args, whole, now))
         if args["fail_on"]:
             result.update(_gate(report, args["fail_on"]))
         return result
@@ -90,7 +97,7 @@ class ActionModule(ActionBase):
             "fleet": "fleet",
             "generated": now.isoformat(timespec="seconds"),
             "seconds": 0,
-            "vms": [_inspected(document) for document in args["documents"]],
+            "vms": [_inspected(document) for document in args["documents"] if document.get("kind") != "site"],
             **args["run"],
             "compliance": compliance,
         }
@@ -111,6 +118,8 @@ def _settings(documents: Sequence[Mapping[str, Any]], rules: Iterable[Rule], wai
     does not stop the others. Raises DocumentError where it is so for all of them."""
     found, strange = {}, []
     for document in documents:
+        if document.get("kind") == "site":
+            continue
         name = str(document.get("name", ""))
         try:
             found[name] = settings(rules, document, waivers, now=now)

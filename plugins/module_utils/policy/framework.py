@@ -109,6 +109,18 @@ def by_control(report_rows: Iterable[Mapping[str, Any]], rules: Iterable[Rule],
     return [_row(control, evidence.get(control.id, []), found) for control in (*framework.controls, *strange)]
 
 
+def by_framework(report_rows: Iterable[Mapping[str, Any]], rules: Iterable[Rule],
+                 chosen: Iterable[Framework]) -> list[dict[str, Any]]:
+    """`by_control` for each of `chosen`: {name, title, version, totals, controls}, as a run report has them."""
+    counts, asked = list(report_rows), list(rules)
+    found = []
+    for framework in chosen:
+        rows = by_control(counts, asked, framework)
+        found.append({"name": framework.name, "title": framework.title, "version": framework.version,
+                      "totals": totals(rows), "controls": rows})
+    return found
+
+
 def totals(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     """How many of `rows`, which `by_control` made, have each verdict; `controls` counts them all."""
     verdicts = [row["verdict"] for row in rows]

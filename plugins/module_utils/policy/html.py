@@ -1,7 +1,8 @@
 """The run report as one HTML file: it needs no network, no server and no other file.
 
-Everything in it comes from VMs, guests and people, so nothing in it is trusted: Jinja escapes every value, nothing of
-the data is a template or a script, and the page's own policy allows the one script and the one style that it has.
+Everything in it comes from VMs, guests and people, so nothing in it is trusted: Jinja escapes every value, the tables
+of the page's script are JSON that no browser takes for markup, and the page's own policy allows the one script and
+the one style that it has.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .view import view
+from .view import PLAIN_FINDINGS, PLAIN_VMS, view
 from .wording import human_duration, human_size, human_time, printable
 
 _TEMPLATE = Path(__file__).parent / "template"
@@ -25,14 +26,26 @@ def render(data: Mapping[str, Any]) -> str:
     from markupsafe import Markup
 
     style, script = ((_TEMPLATE / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
+    shown = view(data)
     page: str = _page().render(
-        report=view(data),
+        report=shown,
+        limits={"findings": PLAIN_FINDINGS, "vms": PLAIN_VMS},
         style=Markup(style),  # noqa: S704 our own file, and the page's policy names its hash
         script=Markup(script),  # noqa: S704
+        tables=Markup(_tables(shown)),  # noqa: S704 JSON without the characters of markup
         style_hash=_hash(style),
         script_hash=_hash(script),
     )
     return page
+
+
+def _tables(shown: Mapping[str, Any]) -> str:
+    """What the page's script reads: the findings and the VMs. In JSON these characters stand in texts alone."""
+    vms = [[printable(vm["vm"]), printable(vm["site"]), vm["passed"], vm["waived"], vm["unknown"], vm["errors"],
+            vm["failed"], printable(vm["health"]), printable(vm["drill"])] for vm in shown["vms"]]
+    text = json.dumps({**shown["findings"].document(), "vms": vms, "words": shown["words"]}, ensure_ascii=False,
+                      separators=(",", ":"))
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 @functools.cache
@@ -46,20 +59,18 @@ def _page() -> Any:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        loader=jinja2.FileSystemLoader(_TEMPLATE),
         finalize=lambda value: value if isinstance(value, (Markup, int, float)) else printable(value),
     )
-    environment.filters.update(size=human_size, duration=human_duration, time=human_time, setting=_setting)
-    return environment.from_string((_TEMPLATE / "report.html.j2").read_text(encoding="utf-8"))
+    environment.filters.update(size=human_size, duration=human_duration, time=human_time, day=_day,
+                               count=lambda value: f"{value:,}")
+    return environment.get_template("report.html.j2")
+
+
+def _day(value: Any) -> str:
+    return human_time(value)[:10]
 
 
 def _hash(text: str) -> str:
     """How a content security policy names an inline script or style."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _setting(fix: Mapping[str, Any]) -> str:
-    """A fix as people read it: its advice, or its settings in lines."""
-    if isinstance(fix.get("advice"), str):
-        return str(fix["advice"])
-    fields = fix.get("vm") if isinstance(fix.get("vm"), Mapping) else fix
-    return json.dumps(fields, ensure_ascii=False, indent=2, default=str)

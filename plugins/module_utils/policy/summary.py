@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import tempfile
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from . import changes
+from .cards import cards
 from .html import render
-from .view import view
 from .wording import human_duration, printable
 
 _HEADS = ("VM", "Address", "Health", "Compliance", "RPO", "RTO", "Drill", "Seconds")
 _WIDEST = 40
+_LARGEST = 256 << 20  # bytes of a last report that is read
 
 
 def write_report(data: Mapping[str, Any], directory: Path | str) -> tuple[Path, Path]:
@@ -26,10 +29,71 @@ def write_report(data: Mapping[str, Any], directory: Path | str) -> tuple[Path, 
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     paths = folder / "report.html", folder / "report.json"
+    data = since_last(data, paths[1])
     page = render(data)  # before anything is written, so that a fault leaves the last report as it was
+    document = "".join(_lines(data))
     _replace(paths[0], page)
-    _replace(paths[1], json.dumps(data, ensure_ascii=True, indent=2, allow_nan=False) + "\n")
+    _replace(paths[1], document)
     return paths
+
+
+def since_last(data: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    """`data` with what changed since the run report at `path`. Where that one cannot be compared, a sentence of the
+    report says so: a file that anybody may have written stops no run."""
+    compliance = data.get("compliance")
+    if not isinstance(compliance, Mapping):
+        return data
+    now = str(data.get("generated", ""))
+    try:
+        try:
+            last = _last(path)
+        except FileNotFoundError:
+            return {**data, "compliance": changes.begin(compliance, now)}
+        if isinstance(last, Mapping) and last.get("fleet") != data.get("fleet"):
+            raise changes.IncomparableError("it is the report of another fleet")
+        return {**data, "compliance": changes.compare(compliance, now, last)}
+    except changes.IncomparableError as error:
+        problem = f"The last report, {path.name}, could not be compared: {error}. This report takes its place."
+        return {**data, "compliance": {**changes.begin(compliance, now), "changes": {"problem": problem}}}
+
+
+def _last(path: Path) -> Any:
+    """What the file at `path` holds. Raises FileNotFoundError where there is none, and IncomparableError where it
+    cannot be read."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would wait for its writer
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise changes.IncomparableError(f"it cannot be read, {error.strerror}") from None
+    with os.fdopen(handle, "rb") as stream:
+        state = os.fstat(stream.fileno())
+        if not stat.S_ISREG(state.st_mode) or state.st_size > _LARGEST:
+            raise changes.IncomparableError("it is no file, or larger than 256 MiB")
+        try:
+            return json.loads(stream.read(_LARGEST))
+        except (ValueError, RecursionError):
+            raise changes.IncomparableError("it is not JSON") from None
+        except OSError as error:
+            raise changes.IncomparableError(f"it cannot be read, {error.strerror}") from None
+
+
+def _lines(data: Mapping[str, Any]) -> Iterator[str]:
+    """`data` as JSON with a line for each VM, rule and finding, so that two reports can be compared by line."""
+    yield "{"
+    for number, (key, value) in enumerate(data.items()):
+        yield f"{',' if number else ''}\n{json.dumps(key)}: "
+        yield from _value(value)
+    yield "\n}\n"
+
+
+def _value(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        yield from _lines(value)
+    elif isinstance(value, (list, tuple)) and value:
+        yield "[\n" + ",\n".join(json.dumps(row, allow_nan=False) for row in value) + "\n]"
+    else:
+        yield json.dumps(value, allow_nan=False)
 
 
 def _replace(path: Path, text: str) -> None:
@@ -49,7 +113,7 @@ def _replace(path: Path, text: str) -> None:
 def table(data: Mapping[str, Any]) -> str:
     """A line for each VM, aligned, without colours: health, rules passed before → after, RPO and RTO as
     measured / target, the drill's outcome and the seconds that the VM's steps took."""
-    rows = [_HEADS, *(_row(card) for card in view(data)["cards"])]
+    rows = [_HEADS, *(_row(card) for card in cards(data))]
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(_width(row[column]) for row in cells) for column in range(len(_HEADS))]
     rule = ["─" * width for width in widths]

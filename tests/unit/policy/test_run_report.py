@@ -14,10 +14,10 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from muster.policy.cards import objective
 from muster.policy.html import render
 from muster.policy.run import run_report
 from muster.policy.summary import table, write_report
-from muster.policy.view import objective
 from muster.policy.wording import human_duration, human_size, human_time, printable
 
 Make = Callable[[], dict[str, Any]]
@@ -113,7 +113,8 @@ def test_text_from_outside_stays_text(make_report: Make, evil: str) -> None:
 def test_the_page_loads_nothing_and_allows_its_own_script_alone(make_report: Make) -> None:
     page = render(make_report())
     assert page.count("<script>") == page.count("<style>") == 1
-    assert not re.search(r"\b(?:src|href|action|on[a-z]+|style)=", page)
+    assert page.count("<script") == 2  # the other holds data, which no browser runs
+    assert not re.search(r"\b(?:src|action|on[a-z]+|style)=\"|href=\"[^#]", page)
     for word in ("url(", "@import", "unsafe-"):
         assert word not in page
     assert len(re.findall(r"(?:script|style)-src 'sha256-[A-Za-z0-9+/]{43}='", page)) == 2
@@ -123,11 +124,33 @@ def test_the_page_loads_nothing_and_allows_its_own_script_alone(make_report: Mak
 def test_sections_without_data_are_left_out(make_report: Make, part: str) -> None:
     data = make_report()
     del data[part]
-    heading = {"vms": "<h2>VMs", "drills": "<h2>Recovery drills", "backups": "<h2>Backups", "patching": "<h2>Patching",
-               "snapshots": "<h2>Snapshots", "compliance": "<h2>Findings", "hardening": "61"}[part]
+    heading = {"vms": ">VMs</h2>", "drills": ">Recovery drills</h2>", "backups": ">Backups <",
+               "patching": ">Patching <", "snapshots": ">Snapshots <", "compliance": ">Findings <",
+               "hardening": "24 → 61"}[part]
     assert heading in render(make_report())
     assert heading not in render(data)
     Page(table(data))
+
+
+def _tables(page: str) -> Any:
+    """What the page's script reads."""
+    found = re.search(r'<script type="application/json" id="tables">([^<>]*)</script>', page)
+    assert found
+    return json.loads(found[1])
+
+
+@pytest.mark.parametrize("evil", EVIL)
+def test_the_tables_of_the_script_hold_no_markup(make_report: Make, evil: str) -> None:
+    data = make_report()
+    for finding in data["compliance"]["findings"]:
+        finding.update(vm=evil, site=evil, title=evil, sentence=f"{evil}: {evil}. {evil}", address=evil,
+                       fix={"advice": evil}, controls={evil: [evil]})
+    page = render(data)
+    tables = _tables(page)
+    shown = printable(evil)
+    assert tables["subjects"] == [[shown, shown, shown]]
+    assert tables["rules"][0][1] == shown
+    assert not set("\u202e\x1b\x07\ud800") & set(page)
 
 
 def test_the_page_of_nothing_does_not_claim_success() -> None:
@@ -143,6 +166,27 @@ def test_the_headline_is_honest(make_report: Make, change: Any, words: str) -> N
     data = make_report()
     change(data)
     assert words in render(data)
+
+
+def _checked(failed: int = 0, unknown: int = 0, severity: str = "low") -> dict[str, Any]:
+    """The report of a check that ran nothing, as `muster check` makes it."""
+    finding = {"rule": "r", "title": "R", "severity": severity, "vm": "web", "site": "lab", "stage": "plan",
+               "outcome": "fail" if failed else "unknown", "sentence": "web at lab: no. Because.", "fix": {},
+               "controls": {}}
+    return {"fleet": "acme", "vms": [{"name": "web", "site": "lab", "health": "unknown"}], "compliance": {
+        "passed": 3, "failed": failed, "unknown": unknown, "findings": [finding] if failed + unknown else []}}
+
+
+@pytest.mark.parametrize(("data", "words"), [
+    (_checked(), "Every rule that applies is satisfied"),
+    (_checked(unknown=1), "Nothing failed, and some rules could not be judged"),
+    (_checked(failed=1), "There are findings to look at"),
+    (_checked(failed=1, severity="critical"), "Critical findings need you now"),
+])
+def test_a_check_says_nothing_of_what_no_run_looked_at(data: dict[str, Any], words: str) -> None:
+    page = render(data)
+    assert words in page
+    assert "VMs healthy" not in page
 
 
 def test_a_hundred_percent_is_never_rounded_up(make_report: Make) -> None:
@@ -197,7 +241,7 @@ def test_a_report_that_cannot_be_written_leaves_the_last_one(make_report: Make, 
     broken["seconds"] = object()
     with pytest.raises(TypeError):
         write_report(broken, tmp_path)
-    assert document.read_bytes() == before[1]
+    assert (page.read_bytes(), document.read_bytes()) == before
     assert len(list(tmp_path.iterdir())) == 2
 
 

@@ -93,15 +93,9 @@ class Checked:
 
 def controls(checked: Checked) -> list[dict[str, Any]]:
     """For each framework that was asked for: {name, title, version, totals, controls}, as framework.py has them."""
-    from ..framework import by_control, totals
+    from ..framework import by_framework
 
-    counts = checked.report.by_rule()
-    found = []
-    for framework in checked.frameworks:
-        rows = by_control(counts, checked.rules, framework)
-        found.append({"name": framework.name, "title": framework.title, "version": framework.version,
-                      "totals": totals(rows), "controls": rows})
-    return found
+    return by_framework(checked.report.by_rule(), checked.rules, checked.frameworks)
 
 
 def inspected(document: Mapping[str, Any]) -> dict[str, Any]:
