@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit code."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)  # a name that the terminal cannot show must not end a check
-        if reconfigure:
+        if reconfigure is not None:
             reconfigure(errors="backslashreplace")
     try:
         options = _parser().parse_args(arguments)
@@ -88,4 +88,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from .errors import CannotCheckError
 
@@ -120,7 +120,7 @@ def _bytes(path: str, most: int, what: str) -> bytes:
     return data
 
 
-def _opened(path: str) -> Any:
+def _opened(path: str) -> IO[bytes]:
     try:
         # Without O_NONBLOCK a FIFO would be waited for.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

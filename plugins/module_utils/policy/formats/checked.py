@@ -36,13 +36,17 @@ class Part:
     def by_subject(self) -> Iterator[tuple[Subject, list[Finding]]]:
         """Each VM and site with all that rules said of it, the passes too."""
         for table in self.report.tables:
-            attention = iter(table.findings)
+            place = 0
             for subject, row in zip(table.subjects, table.outcomes, strict=True):
-                yield subject, [
-                    next(attention) if OUTCOMES[code] in _ORDER else
-                    Finding(rule, subject.name, subject.site, table.stage, OUTCOMES[code], "", subject.address)
-                    for rule, code in zip(table.rules, row, strict=True)
-                ]
+                found: list[Finding] = []
+                for rule, code in zip(table.rules, row, strict=True):
+                    if OUTCOMES[code] in _ORDER:
+                        found.append(table.findings[place])
+                        place += 1
+                    else:
+                        found.append(Finding(rule, subject.name, subject.site, table.stage, OUTCOMES[code], "",
+                                             subject.address))
+                yield subject, found
 
 
 @dataclass(frozen=True)
