@@ -27,6 +27,7 @@ requirements:
   - enable in configuration
 """
 
+import fcntl
 import os
 import sys
 import tempfile
@@ -52,11 +53,16 @@ class CallbackModule(CallbackBase):
         self._said = time.monotonic()
         self._over = threading.Event()
         self._folder = None
+        self._alive = None
 
     def v2_playbook_on_start(self, playbook):
         """Open the file and begin to watch it."""
         self._folder = tempfile.TemporaryDirectory(prefix="muster-progress-")
         self._path = os.path.join(self._folder.name, "news")
+        # Modules run in sessions of their own and outlive an ansible-playbook that is killed. This lock, which no
+        # forked process inherits, tells them that it lives.
+        self._alive = open(os.path.join(self._folder.name, "alive"), "w", encoding="utf-8")  # noqa: SIM115 - held on to
+        fcntl.lockf(self._alive, fcntl.LOCK_EX)
         os.environ[VARIABLE] = self._path
         threading.Thread(target=self._watch, daemon=True).start()
 
@@ -89,6 +95,7 @@ class CallbackModule(CallbackBase):
         self._over.set()
         if self._folder is not None:
             self._folder.cleanup()
+            self._alive.close()
 
     def _watch(self):
         offset, newest = 0, ""
@@ -112,5 +119,5 @@ class CallbackModule(CallbackBase):
                 hosts = ", ".join(sorted(host for (host, _task), (name, _began) in running if name == oldest))
                 text = newest or f"{hosts}: {oldest}"
                 self._display.display(f"    … {now - since:3.0f} s  {text}", color="bright gray")
-                sys.stdout.flush()  # Ansible itself does so at the next task only: in a pipe or a log, news would be old
+                sys.stdout.flush()  # Ansible itself does so at the next task only
                 self._said, newest = now, ""

@@ -6,6 +6,7 @@ A module is an argument spec, one call into `operations`, and a result; what goe
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import threading
@@ -38,15 +39,26 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _abandoned(path: str) -> bool:
+    """Whether the ansible-playbook that watches `path` is gone: it holds a lock beside it as long as it lives."""
+    try:
+        with open(os.path.join(os.path.dirname(path), "alive"), encoding="utf-8") as file:
+            fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:  # it is held, or there is none to go by
+        return False
+    return True
+
+
 def progress(message: str) -> None:
     """Tell the progress callback, where one listens: modules themselves have no way to speak while they run.
 
-    Every long work calls it often, so this is where threads learn that the operator has stopped the run: they end as
-    if Ctrl-C had hit them, and clean up what they have half made.
+    Every long work calls it often, so this is where threads learn that the operator has stopped the run, or that
+    ansible-playbook was killed: they end as if Ctrl-C had hit them, and clean up what they have half made. If they went
+    on, they would be in the way of the next run.
     """
-    if _interrupted.is_set():
-        raise KeyboardInterrupt
     path = os.environ.get(PROGRESS)
+    if _interrupted.is_set() or (path and _abandoned(path)):
+        raise KeyboardInterrupt
     if path:
         with contextlib.suppress(OSError), open(path, "a", encoding="utf-8") as file:
             file.write(f"{time.time():.1f}\t{message[:400]}\n")
