@@ -5,16 +5,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.muster.fleet.plugins.module_utils.command.errors import CannotCheckError
+from ansible_collections.muster.fleet.plugins.module_utils.command.output import to_file
 from ansible_collections.muster.fleet.plugins.module_utils.policy import Report, check, load_rules
 from ansible_collections.muster.fleet.plugins.module_utils.policy.documents import DocumentError
 from ansible_collections.muster.fleet.plugins.module_utils.policy.fixes import FixConflictError, settings
+from ansible_collections.muster.fleet.plugins.module_utils.policy.formats import Checked, FormatError, Part, pieces
 from ansible_collections.muster.fleet.plugins.module_utils.policy.framework import (
+    FrameworkError,
     by_framework,
     frameworks,
     load_framework,
@@ -28,15 +33,21 @@ from ansible_collections.muster.fleet.plugins.module_utils.policy.waivers import
     load_waivers,
     parse_waivers,
 )
+from ansible_collections.muster.fleet.plugins.module_utils.terraform import TerraformError, read_document
 
+# The files of a report beside report.html and report.json.
+FILES = {"sarif": "report.sarif", "junit": "report.junit.xml", "csv": "report.csv", "oscal": "report.oscal.json"}
 ARGUMENT_SPEC: dict[str, Any] = {
-    "stage": {"type": "list", "elements": "str", "choices": list(STAGES), "required": True},
-    "documents": {"type": "list", "elements": "dict", "required": True},
+    "stage": {"type": "list", "elements": "str", "choices": list(STAGES)},
+    "documents": {"type": "list", "elements": "dict"},
+    "plan": {"type": "path"},
     "packs": {"type": "list", "elements": "str", "required": True},
     "guests": {"type": "dict", "default": {}},
     "waivers": {"type": "raw"},
     "base": {"type": "path"},
+    "frameworks": {"type": "list", "elements": "str", "default": []},
     "report": {"type": "path"},
+    "formats": {"type": "list", "elements": "str", "choices": list(FILES)},
     "run": {"type": "dict", "default": {}},
     "fail_on": {"type": "str", "choices": list(SEVERITIES)},
 }
@@ -61,43 +72,54 @@ class ActionModule(ActionBase):
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         """The result: compliance, settings by VM, paths of the report, and `failed` where fail_on is hit."""
         super().run(tmp, task_vars)
-        _result, args = self.validate_argument_spec(argument_spec=ARGUMENT_SPEC)
+        _result, args = self.validate_argument_spec(
+            argument_spec=ARGUMENT_SPEC, required_one_of=[("documents", "plan")],
+            required_together=[("documents", "stage")], required_by={"formats": ("report",)})
         base = Path(args["base"] or self._loader.get_basedir())
         now = datetime.now(UTC)
+        stages = args["stage"] or ()
         try:
             rules = load_rules(args["packs"], base)
             waivers = _waivers(args["waivers"], base)
+            asked = [load_framework(name) for name in dict.fromkeys(args["frameworks"])]
             documents = [
                 {**document, "guest": args["guests"][document["name"]]}
                 if document.get("name") in args["guests"] and document.get("kind") != "site" else document
-                for document in args["documents"]
+                for document in args["documents"] or ()
             ]
-            report = Report("")
-            for stage in dict.fromkeys(args["stage"]):
-                report += check(documents, rules, stage, waivers, now=now)
+            parts = [Part(check(documents, rules, stage, waivers, now=now)) for stage in dict.fromkeys(stages)]
+            if args["plan"]:
+                plan = read_document(base / args["plan"])
+                judged = check(plan.vms, rules, "plan", waivers, now=now)
+                parts.append(Part(replace(judged, unmapped=plan.unmapped), args["plan"]))
+                documents += plan.vms
+            report = sum((part.report for part in parts), Report(""))
             result: dict[str, Any] = {"changed": False, "compliance": report.compliance()}
-            if "guest" in args["stage"]:
+            if asked:
+                result["compliance"]["frameworks"] = by_framework(report.by_rule(), rules, asked)
+            if "guest" in stages:
                 result["settings"], strange = _settings(documents, rules, waivers, now)
                 if strange:
                     result["warnings"] = strange
-        except (PackError, WaiverError, FixConflictError, DocumentError) as error:
+        except (PackError, WaiverError, FixConflictError, DocumentError, FrameworkError, TerraformError) as error:
             raise AnsibleActionFail(str(error)) from None
         if args["report"]:
             controls = by_framework(report.by_rule(), rules, map(load_framework, frameworks()))
             whole = {**result["compliance"], "frameworks": controls}
-            result.update(self._write(base / args["report"], args, whole, now))
+            checked = Checked(str(args["run"].get("fleet", "fleet")), tuple(parts), rules, now, 0.0, tuple(asked))
+            result.update(self._write(base / args["report"], args, documents, whole, checked))
         if args["fail_on"]:
             result.update(_gate(report, args["fail_on"]))
         return result
 
-    def _write(self, folder: Path, args: Mapping[str, Any], compliance: dict[str, Any],
-               now: datetime) -> dict[str, Any]:
+    def _write(self, folder: Path, args: Mapping[str, Any], documents: Sequence[Mapping[str, Any]],
+               compliance: dict[str, Any], checked: Checked) -> dict[str, Any]:
         """Write the run report, unless in check mode; returns its paths and its table."""
         data = {
             "fleet": "fleet",
-            "generated": now.isoformat(timespec="seconds"),
+            "generated": checked.now.isoformat(timespec="seconds"),
             "seconds": 0,
-            "vms": [_inspected(document) for document in args["documents"] if document.get("kind") != "site"],
+            "vms": [_inspected(document) for document in documents if document.get("kind") != "site"],
             **args["run"],
             "compliance": compliance,
         }
@@ -108,8 +130,18 @@ class ActionModule(ActionBase):
             except (OSError, ValueError, TypeError) as error:
                 raise AnsibleActionFail(f"The report could not be written to {folder}: {error}. The check itself is "
                                         "done and changed nothing; make room or name another folder.") from None
-            result.update(html=str(page), json=str(document))
+            result.update(html=str(page), json=str(document), files={
+                name: _written(folder / FILES[name], name, checked) for name in dict.fromkeys(args["formats"] or ())})
         return result
+
+
+def _written(path: Path, name: str, checked: Checked) -> str:
+    """Write one more form of the report; returns its path."""
+    try:
+        to_file(str(path), pieces(name, checked))
+    except (CannotCheckError, FormatError) as error:
+        raise AnsibleActionFail(f"{error} The check itself is done and changed nothing.") from None
+    return str(path)
 
 
 def _settings(documents: Sequence[Mapping[str, Any]], rules: Iterable[Rule], waivers: Iterable[Waiver],

@@ -33,15 +33,22 @@ options:
       - The stages whose rules are run.
       - V(spec) is for documents of the fleet file, V(plan) for those of a Terraform plan, V(live) for those of a
         hypervisor and V(guest) for those with facts of the guest.
+      - Required with O(documents).
     type: list
     elements: str
     choices: [spec, plan, live, guest]
-    required: true
   documents:
-    description: VM documents, as M(muster.fleet.vm_info) returns them.
+    description:
+      - VM documents, as M(muster.fleet.vm_info) returns them.
+      - One of O(documents) and O(plan) is required.
     type: list
     elements: dict
-    required: true
+  plan:
+    description:
+      - Path of the JSON that C(terraform show -json) writes of a plan or a state. Its VMs are judged at the stage
+        V(plan).
+      - What it has beside VMs is counted in C(compliance.unmapped).
+    type: path
   packs:
     description:
       - Packs of rules, such as V(muster/baseline), or paths of pack files.
@@ -60,9 +67,22 @@ options:
   base:
     description: Folder that relative paths start from. The folder of the playbook if unset.
     type: path
+  frameworks:
+    description: Frameworks to report by control, such as V(pci_dss_4), in C(compliance.frameworks).
+    type: list
+    elements: str
+    default: []
   report:
     description: Folder that C(report.html) and C(report.json) are written to. No report is written if unset.
     type: path
+  formats:
+    description:
+      - Forms that the report is written in beside the two, as C(report.sarif), C(report.junit.xml), C(report.csv) and
+        C(report.oscal.json). Requires O(report).
+      - All but V(csv) need C(muster-fleet[formats]) on the controller.
+    type: list
+    elements: str
+    choices: [sarif, junit, csv, oscal]
   run:
     description:
       - The other parts of the run report, as C(docs/report.schema.json) has them, such as C(fleet), C(vms),
@@ -92,6 +112,14 @@ EXAMPLES = r"""
     waivers: waivers.yml
     report: build/report
     fail_on: high
+
+- name: Judge what Terraform is about to build
+  muster.fleet.check:
+    plan: plan.json
+    packs: [muster/baseline]
+    frameworks: [pci_dss_4]
+    report: build/report
+    formats: [sarif, junit]
 """
 
 RETURN = r"""
@@ -135,6 +163,11 @@ json:
   description: Path of the JSON file that was written.
   returned: where O(report) is set, not in check mode
   type: str
+files:
+  description: Paths of the files of O(formats), by format.
+  returned: where O(report) is set, not in check mode
+  type: dict
+  sample: {sarif: build/report/report.sarif}
 table:
   description: The VMs in a short table for the terminal.
   returned: where O(report) is set

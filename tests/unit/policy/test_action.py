@@ -40,6 +40,11 @@ TASKS: dict[str, dict[str, Any]] = {
                     "guests": {"db": {"x": 1 << 70}}},
     "all_strange": {"stage": "guest", "packs": ["ours.yml"], "guests": {"web": {"x": 1 << 70}}},
     "no_mapping": {"stage": "guest", "packs": ["ours.yml"], "guests": {"web": "gotcha"}},
+    "plan": {"documents": None, "plan": "plan.json", "packs": ["muster/baseline"], "report": "build/planned",
+             "frameworks": ["hipaa"], "formats": ["sarif", "junit", "csv", "oscal"]},
+    "bad_plan": {"documents": None, "plan": "ours.yml", "packs": ["muster/baseline"]},
+    "no_framework": {"stage": "spec", "packs": ["muster/baseline"], "frameworks": ["hippa"]},
+    "nothing": {"documents": None, "packs": ["muster/baseline"]},
     "no_pack": {"stage": "spec", "packs": ["muster/nothing"]},
     "no_stage": {"stage": "speck", "packs": ["muster/baseline"]},
 }
@@ -53,7 +58,11 @@ def play(folder: Path, *options: str) -> dict[str, Any]:
         (collections / "fleet").symlink_to(ROOT)
     (folder / "waivers.yml").write_text(WAIVERS, encoding="utf-8")
     (folder / "ours.yml").write_text(PACK, encoding="utf-8")
-    tasks = [{"name": name, "muster.fleet.check": {"documents": [DOCUMENT], **arguments}, "ignore_errors": True}
+    (folder / "plan.json").write_text((ROOT / "examples" / "plan" / "ten-faults.json").read_text(encoding="utf-8"),
+                                      encoding="utf-8")
+    tasks = [{"name": name, "muster.fleet.check": {
+                 key: value for key, value in {"documents": [DOCUMENT], **arguments}.items() if value is not None},
+              "ignore_errors": True}
              for name, arguments in TASKS.items()]
     # The host cannot be reached: the action must not try.
     plays = [{"hosts": "all", "gather_facts": False, "tasks": tasks}]
@@ -120,8 +129,24 @@ def test_a_guest_with_strange_facts_does_not_stop_the_others(results: dict[str, 
     assert results["no_mapping"]["compliance"]["passed"] == 0
 
 
+def test_a_plan_is_judged_and_written_in_every_form(results: dict[str, Any]) -> None:
+    result = results["plan"]
+    compliance = result["compliance"]
+    assert (compliance["stage"], compliance["failed"], compliance["unmapped"]) == ("plan", 10, {"aws_s3_bucket": 1})
+    assert [framework["name"] for framework in compliance["frameworks"]] == ["hipaa"]
+    assert sorted(result["files"]) == ["csv", "junit", "oscal", "sarif"]
+    report = json.loads(Path(result["json"]).read_text(encoding="utf-8"))
+    assert [vm["name"] for vm in report["vms"]] == ["web-1", "web-2", "db-1", "cache-1"]
+    log = json.loads(Path(result["files"]["sarif"]).read_text(encoding="utf-8"))
+    assert len(log["runs"][0]["results"]) == 11
+    assert Path(result["files"]["csv"]).read_text(encoding="utf-8").count("\n") == 12
+
+
 @pytest.mark.parametrize(("task", "words"), [("all_strange", "The document of VM 'web' holds a number of more than 63"),
                                              ("no_pack", "muster/nothing: there is no such pack"),
+                                             ("bad_plan", "ours.yml: is not JSON"),
+                                             ("no_framework", "hippa: there is no framework of this name"),
+                                             ("nothing", "one of the following is required: documents, plan"),
                                              ("no_stage", "speck")])
 def test_what_cannot_be_done_is_one_sentence(results: dict[str, Any], task: str, words: str) -> None:
     assert results[task]["failed"] is True
