@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
 from .context import enrich
 from .documents import Absent, DocumentError, normal
-from .expressions import Expression, explained
+from .expressions import explained
+from .observed import observed
 from .report import CODES, Report, Subject, Table
 from .rule import STAGES, Finding, Rule
 from .runtime import truthy
 from .waivers import Waiver
 
-_SHOWN = 3
-_SHOWN_LENGTH = 60
-_SECRET = ("password", "secret", "token", "private", "credential", "passphrase")
 _PASS, _NOT_APPLICABLE = CODES["pass"], CODES["not_applicable"]
 
 Verdict = tuple[str, str]  # outcome and a clause that explains it
@@ -137,46 +134,10 @@ def verdict(rule: Rule, document: dict[str, Any], now: datetime) -> Verdict:
     if holds is True:
         return "pass", ""
     if holds is False:
-        return "fail", _observed(rule.expect, document)
+        return "fail", observed(rule.expect, document, now)
     if isinstance(holds, Absent):
         return "unknown", holds.reason()
     return "error", "'expect' gave neither true nor false; compare it with something"
-
-
-def _observed(expect: Expression, document: dict[str, Any]) -> str:
-    """The values that the expression read, as a clause: ``memory is 268435456 and tags.owner is not set``."""
-    parts = []
-    for path, steps in expect.steps[:_SHOWN]:
-        value: Any = document
-        for step in steps:
-            value = _step(value, step)
-        if isinstance(value, Absent):
-            parts.append(f"{path} is {'not set' if value.settled else 'known only after apply'}")
-        elif any(word in path.lower() for word in _SECRET):
-            parts.append(f"{path} is set to another value")
-        else:
-            parts.append(f"{path} is {_shown(value)}")
-    return " and ".join(parts) or "the expectation is false"
-
-
-def _step(value: Any, step: str) -> Any:
-    if step.startswith("[") and isinstance(value, list):
-        index = int(step[1:-1])
-        return value[index] if -len(value) <= index < len(value) else Absent()
-    return value.get(step, Absent()) if isinstance(value, dict) else value if isinstance(value, Absent) else Absent()
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, (bool, int, float)):
-        return json.dumps(value)
-    if isinstance(value, dict) or (isinstance(value, list) and (len(value) > 3 or any(map(_nested, value)))):
-        return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
-    text = json.dumps(value, ensure_ascii=True, default=lambda absent: None)
-    return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}…"
-
-
-def _nested(value: Any) -> bool:
-    return isinstance(value, (dict, list))
 
 
 def _label(document: Mapping[str, Any], key: str) -> str:
