@@ -163,6 +163,16 @@ def test_snapshots_hold_the_memory_of_what_runs(world: ProxmoxWorld) -> None:
     assert world.driver.revert_snapshot(off, cold).power == "off"
 
 
+@pytest.mark.parametrize("operation", ["20261122-185730-recovery-drill-long-e755fd" * 2, "a.b", "x" * 33, "x" * 34])
+def test_any_id_of_an_operation_names_a_snapshot(world: ProxmoxWorld, operation: str) -> None:
+    vm = world.made()
+    taken = world.driver.take_snapshot(vm, operation)
+    assert taken.operation == operation
+    assert world.driver.take_snapshot(vm, operation) == taken
+    assert world.driver.take_snapshot(vm, operation + "y") != taken
+    assert len(world.driver.snapshots(vm)) == 2
+
+
 def test_the_way_back_keeps_the_mark(world: ProxmoxWorld) -> None:
     """What the mark says is of today: the notes are no part of a snapshot."""
     vm = world.made()

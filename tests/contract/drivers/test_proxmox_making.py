@@ -230,6 +230,20 @@ def test_an_isolated_twin_has_no_nic(world: ProxmoxWorld, way: str, boots: Image
     assert copy_of(world, vm) == before
 
 
+def test_a_twin_that_kept_a_nic_is_not_made(world: ProxmoxWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proxmox says that the NIC of the archive is gone, and it is not."""
+    vm, archive = archived(world, **NIC)
+    driver: Any = world.driver
+    post = driver.api.post
+    monkeypatch.setattr(
+        driver.api, "post", lambda *words, delete=None, **values: post(*words, **values) if values else None
+    )
+    twin = world.wanted("twin", **NIC)
+    with pytest.raises(Failed, match="the twin has a NIC; it was not started"):
+        driver.restore_archive(twin, Mark(world.fleet + "/drill", vm.name, "op"), archive, isolated=True)
+    assert [one.vmid for one in world.fake.vms] == [vm.state["vmid"]]
+
+
 def copy_of(world: ProxmoxWorld, vm: VM) -> Any:
     return world.picture()[str(vm.state["vmid"])]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from typing import Any
 
 from ..driver import Conflict, Failed, NotFound, Progress, Snapshot
@@ -14,8 +16,11 @@ _LONGEST = 40  # characters of a snapshot's name
 
 
 def name_of(operation: str) -> str:
-    """The name of an operation's snapshot."""
-    return f"{_PREFIX}{operation}"
+    """The name of an operation's snapshot: its id, shortened to what Proxmox takes where that is too long."""
+    name = _PREFIX + re.sub(r"[^A-Za-z0-9_-]", "-", operation)
+    if name == _PREFIX + operation and len(name) <= _LONGEST:
+        return name
+    return f"{name[: _LONGEST - 9]}-{hashlib.sha256(operation.encode()).hexdigest()[:8]}"
 
 
 def every(api: Api, path: str, vm: str) -> list[Snapshot]:
@@ -58,8 +63,6 @@ def take(
 ) -> Snapshot:
     """Take a snapshot with the operation's id in its name; the one that is there already is adopted."""
     name = name_of(operation)
-    if len(name) > _LONGEST:
-        raise Failed(f"the operation's id '{operation}' is too long for the name of a snapshot", site=api.site, vm=vm)
     for snapshot in every(api, path, vm):
         if snapshot.id == name:
             return snapshot
