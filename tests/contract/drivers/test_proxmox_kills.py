@@ -25,6 +25,7 @@ from muster.drivers.proxmox import connection
 from muster.drivers.registry import open_site
 from muster.model.fleet import Site
 from muster.model.normal import normalise
+from muster.model.planner import plan
 from muster.model.vm import VM, Mark
 
 uri, ca, credentials, fleet, at, source, spec, work = sys.argv[2:10]
@@ -49,6 +50,8 @@ desired = VM(name, "pve", normalise(eval(spec)), mark=Mark(fleet, name))
 if work == "make":
     image = Image("boot", Path(source), "") if source.startswith("/") else Template("debian", source)
     driver.create(desired, Mark(fleet, name, "op-1"), image)
+elif work == "change":
+    driver.apply(desired, driver.get(name), plan(desired, driver.get(name), driver.refine))
 else:
     driver.delete(driver.get(name))
 """
@@ -84,6 +87,28 @@ def test_a_making(world: ProxmoxWorld, boots: Image, kind: str) -> None:
         if through:
             break
     assert at > 6  # or the steps are not those that change the world any more
+
+
+@pytest.mark.parametrize("on", [False, True], ids=["off", "on"])
+def test_a_change(world: ProxmoxWorld, on: bool) -> None:
+    """A new disk and a new NIC are there once, and are known by their names."""
+    power = {"power": "on"} if on else {}
+    spec = {"cpus": 2, "memory": "32 MiB", **TWO, "tags": {"a": "1"}, **power}
+    for at in range(1, 60):
+        world.made(on=on)
+        through = killed(world, at, "", spec, "change")
+        desired = world.wanted(**spec)
+        now = world.driver.apply(desired, world.driver.get(desired.name), world.changes(desired))
+        if now.state["ready"] is False:  # converge starts such a VM again
+            now = world.driver.power(now, "on")
+        assert world.changes(desired) == [], f"killed at step {at}"
+        assert [disk["name"] for disk in now["disks"]] == ["root", "disk1"]
+        assert len(world.volumes()) == 2, f"killed at step {at}"
+        assert now.power == ("on" if on else "off"), f"killed at step {at}"
+        world.driver.delete(now)
+        if through:
+            break
+    assert at > 10
 
 
 def test_a_deletion(world: ProxmoxWorld) -> None:

@@ -110,6 +110,14 @@ def test_of_an_image(world: ProxmoxWorld, boots: Image) -> None:
     assert len([path for method, path, _body in world.fake.requests if path.endswith("/upload")]) == before == 1
 
 
+def test_an_upload_that_was_cut_off_is_sent_again(world: ProxmoxWorld, boots: Image) -> None:
+    volumes = world.fake.storages["local"].setdefault("volumes", {})
+    name = f"import/muster-{sha256(boots.path)[:32]}.qcow2"
+    volumes[name] = {"content": "import", "size": 7}
+    made(world, boots)
+    assert volumes[name]["size"] == boots.path.stat().st_size
+
+
 BAD = {
     "no image": lambda path: path.write_bytes(b"\0" * 1024),
     "backing file": lambda path: subprocess.run(
