@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -123,6 +124,32 @@ def test_hotplug_that_is_turned_off_costs_a_power_cycle(world: ProxmoxWorld) -> 
     down = {"network": "vmbr0", "connected": False}
     desired = world.wanted(disks=[{"size": "1 MiB"}, {"size": "1 MiB"}], nics=[down])
     assert {change.how for change in world.changes(desired)} == {"power_cycle"}
+
+
+def rounded(size: int) -> int:
+    return -(-size // (4 << 20)) * (4 << 20)
+
+
+@pytest.mark.parametrize("size", [5 << 20, (10 << 30) + 1024, 1 << 20, 8 << 20])
+def test_a_storage_that_rounds_up(world: ProxmoxWorld, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LVM makes whole extents: what was asked for stays what is asked for."""
+    alloc = world.fake._qm_alloc
+    monkeypatch.setattr(
+        world.fake, "_qm_alloc", lambda sid, vmid, kind, bytes_, *more: alloc(sid, vmid, kind, rounded(bytes_), *more)
+    )
+    new = world.fake._qm_new_drive
+
+    def made(vmid: int, key: str, value: str, default: str | None) -> Any:
+        text, volumes = new(vmid, key, value, default)
+        there = world.fake._qm_volume(volumes[0])
+        return re.sub(r"size=[^,]+", f"size={there['size'] >> 20}M", text), volumes
+
+    monkeypatch.setattr(world.fake, "_qm_new_drive", made)
+    vm = world.made(disks=[{"size": size}])
+    assert world.inside(vm).config["scsi0"].endswith(f"size={rounded(size) >> 20}M")
+    assert world.changes(world.wanted(disks=[{"size": size}])) == []
+    now = applied(world, world.driver.get(vm.name), disks=[{"size": size + (16 << 20)}])
+    assert now["disks"][0]["size"] == size + (16 << 20)
 
 
 def test_options_of_others_stay(world: ProxmoxWorld) -> None:

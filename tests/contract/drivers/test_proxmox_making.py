@@ -62,6 +62,18 @@ def test_of_a_template(world: ProxmoxWorld, tmp_path: Path) -> None:
     assert world.fake.vm(9000).config["description"] == "golden"
 
 
+def test_what_a_template_knows_best_stays(world: ProxmoxWorld) -> None:
+    known: dict[str, Any] = {"ostype": "win11", "scsihw": "pvscsi", "agent": "0", "cores": 3, "bios": "seabios",
+                             "machine": "q35"}  # fmt: skip
+    template(world, **known)
+    desired = world.wanted()
+    desired = replace(desired, spec={key: value for key, value in desired.spec.items() if key not in ("cpus",)})
+    vm = world.driver.create(desired, world.mark(desired), Template("windows", "debian-12"))
+    config = world.inside(vm).config
+    assert {key: config[key] for key in known} == known
+    assert vm["cpus"] == 3
+
+
 def test_of_a_template_by_its_number(world: ProxmoxWorld) -> None:
     template(world)
     template(world, 9001)
@@ -92,9 +104,9 @@ def test_a_template_that_does_not_fit(world: ProxmoxWorld) -> None:
         made(world, Template("debian", "debian-12"))
     assert world.picture() == before
     del world.fake.vm(9000).config["scsi1"]
-    world.fake.storages["local-lvm"]["volumes"]["base-9000-disk-0"]["size"] = 2 << 20
+    world.fake.storages["local-lvm"]["volumes"]["base-9000-disk-0"]["size"] = 8 << 20
     before = world.picture()
-    with pytest.raises(Conflict, match="has 2 MiB and does not fit into the disk 'root' of 1 MiB"):
+    with pytest.raises(Conflict, match="has 8 MiB and does not fit into the disk 'root' of 1 MiB"):
         made(world, Template("debian", "debian-12"))
     assert world.picture() == before
 

@@ -191,7 +191,7 @@ def _complete(
         if drive is None:
             progress(f"{name}: making the disk '{disk['name']}' of {format_size(disk['size'])}")
             _set(driver, path, name, {key: volume(driver, disk)})
-        elif drive.size > disk["size"]:
+        elif drive.size >= disk["size"] + marks.GRAIN:  # less is what the storage rounded up
             raise Conflict(
                 f"its source has {format_size(drive.size)} and does not fit into the disk '{disk['name']}' of "
                 f"{format_size(disk['size'])}; nothing was made",

@@ -141,10 +141,10 @@ def _read(api: Api, resource: Resource, config: Mapping[str, Any], status: Resou
     if written is not None:
         spec.update({key: value for key, value in written.fields.items() if key in marks.FIELDS and value is not None})
         state["seed"], state["ready"] = written.seed, written.ready
-        tiers = {disk["name"]: disk.get("tier") for disk in written.fields.get("disks") or ()}
+        kept = {disk["name"]: disk for disk in written.fields.get("disks") or ()}
         for disk in spec["disks"]:
-            if tiers.get(disk["name"]):
-                disk["tier"] = tiers[disk["name"]]
+            if disk["name"] in kept:
+                marks.disk(disk, kept[disk["name"]])
     name = str(config.get("name") or resource.get("name") or f"VM {vmid}")
     return VM(
         name, api.site, spec, marks.uuid(config, vmid) or foreign_uuid(api.site, vmid),

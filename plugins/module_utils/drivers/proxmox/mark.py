@@ -20,6 +20,7 @@ from ..ownership import Written
 from .config import uuid_of
 
 TAG = "muster"
+GRAIN = 4 << 20  # bytes to which storages round the size of a disk up: the extents of LVM are the coarsest
 MOST = 8192  # characters of a VM's notes in Proxmox
 _OPEN, _CLOSE = "<!-- muster ", " -->"
 _COMMENT = re.compile(re.escape(_OPEN) + r"(\{.*\})" + re.escape(_CLOSE))
@@ -30,12 +31,21 @@ FIELDS = ("image", "profile", "tags", "protection", "schedule", "health")
 def fields(desired: VM) -> dict[str, Any]:
     """The fields of a VM that its mark keeps."""
     found = {name: desired[name] for name in FIELDS if desired[name] is not None}
-    tiers = [
-        {"name": disk["name"], "size": disk["size"], "tier": disk["tier"]}
+    disks = [
+        {"name": disk["name"], "size": disk["size"], **({"tier": disk["tier"]} if disk.get("tier") else {})}
         for disk in desired["disks"] or ()
-        if disk.get("tier")
+        if disk.get("tier") or disk["size"] % GRAIN
     ]
-    return {**found, **({"disks": tiers} if tiers else {})}
+    return {**found, **({"disks": disks} if disks else {})}
+
+
+def disk(read: dict[str, Any], kept: Mapping[str, Any]) -> None:
+    """Bring into a disk as Proxmox tells it what the mark knows better: its tier, and the size that was asked for where
+    the storage made it a little larger."""
+    if kept.get("tier"):
+        read["tier"] = kept["tier"]
+    if kept["size"] <= read["size"] < kept["size"] + GRAIN:
+        read["size"] = kept["size"]
 
 
 def notes(written: Written, before: str = "") -> str:

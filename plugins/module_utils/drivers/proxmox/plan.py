@@ -62,20 +62,18 @@ def mac(uuid: str, nic: Mapping[str, Any]) -> str:
 def hardware(plan: Plan, driver: ProxmoxDriver) -> dict[str, Any]:
     """All of a VM's configuration but its disks."""
     desired, topology = plan.desired, plan.desired["cpu_topology"]
-    found: dict[str, Any] = {
-        "smbios1": f"uuid={plan.uuid}",
-        "cores": topology["cores"] if topology else desired["cpus"] or 1,
-        "sockets": topology["sockets"] if topology else 1,
-        "scsihw": "virtio-scsi-single",
-        "agent": "enabled=1",
-        "ostype": "l26",
-    }
+    found: dict[str, Any] = {"smbios1": f"uuid={plan.uuid}"}
+    if desired["cpus"] or topology:
+        found["cores"] = topology["cores"] if topology else desired["cpus"]
+        found["sockets"] = topology["sockets"] if topology else 1
+    if plan.source is None:  # what is copied knows best which controller and which guest it has
+        found |= {"scsihw": "virtio-scsi-single", "agent": "enabled=1", "ostype": "l26"}
     if desired["memory"]:
         found["memory"] = desired["memory"] // text.MIB
     if desired["memory_minimum"]:
         found["balloon"] = desired["memory_minimum"] // text.MIB
-    if desired["firmware"] == "uefi":
-        found["bios"] = "ovmf"
+    if desired["firmware"]:
+        found["bios"] = "ovmf" if desired["firmware"] == "uefi" else "seabios"
     for n, nic in enumerate(plan.nics):
         found[f"net{n}"] = text.nic_value(nic, mac(plan.uuid, nic))
     if plan.cloudinit:
