@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from muster.drivers.driver import Ambiguous, Driver, Failed, Unreachable, Unsupported
+from muster.drivers.driver import Ambiguous, Conflict, Driver, Failed, Unreachable, Unsupported
 from muster.drivers.proxmox import guest
 from muster.drivers.registry import open_site
 from muster.model.planner import worst
@@ -283,3 +283,13 @@ def test_survey(world: ProxmoxWorld) -> None:
     assert [(disk.name, disk.pool) for disk in found.loose] == [("vm-101-disk-0", "local-lvm")]
     world.fake.add_node("pve2", online=False)
     assert world.driver.survey(world.driver.list()).loose is None
+
+
+def test_a_snapshot_that_is_not_whole_is_not_reverted_to(world: ProxmoxWorld) -> None:
+    vm = world.made()
+    taken = world.driver.take_snapshot(vm, "op")
+    world.inside(vm).snapshots[taken.id]["snapstate"] = "delete"
+    before = world.picture()
+    with pytest.raises(Conflict, match=r"is not whole \(delete\), so nothing was changed"):
+        world.driver.revert_snapshot(vm, taken)
+    assert world.picture() == before
