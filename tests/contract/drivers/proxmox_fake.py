@@ -35,6 +35,7 @@ class Proxmox(FakePve):
         return [
             ("PUT", f"{qemu}/resize", self._more_resize),
             ("POST", f"{qemu}/migrate", self._more_migrate),
+            ("GET", f"{node}/network", self._more_networks),
             ("POST", f"{node}/vzdump", self._more_vzdump),
             ("GET", f"{node}/vzdump/extractconfig", self._more_extract),
             ("POST", "/cluster/ha/resources", self._more_manage),
@@ -112,6 +113,9 @@ class Proxmox(FakePve):
         return ok(await self.task(request.match_info["node"], "imgcopy", "", "root@pam", done))
 
     # Placement
+
+    async def _more_networks(self, v: Any, user: str) -> Any:
+        return [{"iface": name, "type": "bridge", "active": 1} for name in ("vmbr0", "vmbr1", "vmbr9")]
 
     async def _more_migrate(self, v: Any, user: str) -> Any:
         vm = self.find(v["node"], v["vmid"])

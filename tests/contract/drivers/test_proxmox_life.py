@@ -167,6 +167,18 @@ def test_options_of_others_stay(world: ProxmoxWorld) -> None:
     assert inside.config["tags"] == "gold;muster"
 
 
+@pytest.mark.parametrize(("spec", "words"), [
+    ({"disks": [{"size": "1 MiB", "pool": "local-lmv"}]}, "the site has no storage 'local-lmv' for disks .did you"),
+    ({"disks": [{"size": "1 MiB", "pool": "local"}]}, "the site has no storage 'local' for disks"),
+    ({"nics": [{"network": "vmbr7"}]}, "the site has no bridge 'vmbr7' on node 'pve1' .did you mean 'vmbr"),
+])
+def test_what_the_site_lacks_is_said_before(world: ProxmoxWorld, spec: dict[str, Any], words: str) -> None:
+    before = world.picture()
+    with pytest.raises(Conflict, match=words):
+        world.driver.check(world.wanted(**spec))
+    assert world.picture() == before
+
+
 def test_a_mark_that_does_not_fit_is_refused_before(world: ProxmoxWorld) -> None:
     tags = {f"t{n}": "x" * 250 for n in range(40)}
     with pytest.raises(Unsupported, match=r"are too long by [0-9]+ characters for the notes of a VM in Proxmox"):

@@ -38,6 +38,7 @@ from .connection import Api
 from .placement import Placement
 from .plan import Plan
 from .power import Power
+from .room import Room
 from .storage import Storages, Upload
 from .tasks import Tasks
 from .teardown import demolish, write_mark
@@ -78,6 +79,7 @@ class ProxmoxDriver(Driver):
         self.storage = Storages(self.api, self.tasks)
         self.placement = Placement(self.api, self.tasks)
         self.power_of = Power(self.api, self.tasks)
+        self.room = Room(self.api)
         self._nodes: dict[str, bool] | None = None
         try:
             self.api.get("version", "open the site")
@@ -133,6 +135,8 @@ class ProxmoxDriver(Driver):
             self._nodes = self.placement.nodes()
         support.check(desired, self.site, self._nodes or {}, self.access.options)
         marks.check(desired, desired.mark or Mark("fleet", desired.name), self.site)
+        pools = [self.pool_of(disk) for disk in desired["disks"] or ()]
+        self.room.check(desired, pools, str(desired["host"] or self.placement.any(desired.name)))
 
     def refine(self, change: Change, actual: VM) -> str:
         return changes.refine(change, actual)

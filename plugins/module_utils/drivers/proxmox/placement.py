@@ -13,6 +13,7 @@ class Placement:
 
     def __init__(self, api: Api, tasks: Tasks) -> None:
         self.api, self.tasks = api, tasks
+        self._first: str | None = None
 
     def nodes(self) -> dict[str, bool]:
         """The nodes, and whether each is online."""
@@ -20,6 +21,12 @@ class Placement:
 
     def _nodes(self) -> list[dict[str, object]]:
         return list(self.api.get("nodes", "list the nodes"))
+
+    def any(self, vm: str) -> str:
+        """A node that is online, always the same one."""
+        if self._first is None:
+            self._first = min((node for node, online in self.nodes().items() if online), default=None)
+        return self._first or self.emptiest(vm)
 
     def emptiest(self, vm: str) -> str:
         """The node that is online and has the most memory left."""
