@@ -6,10 +6,12 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 import pytest
+from fakepve.certs import make_cert
 from libvirt_site import LibvirtWorld, boot_image
 from muster.drivers.driver import Image
 from muster.drivers.registry import open_site
 from muster.model.fleet import Site
+from proxmox_site import serve
 from sites import World
 
 
@@ -28,10 +30,10 @@ def _qemu(request: pytest.FixtureRequest) -> Iterator[World]:
 
 # Each makes its world, and after the test takes down what it had to start for it.
 Making = Callable[[pytest.FixtureRequest], contextlib.AbstractContextManager[World]]
-SITES: dict[str, Making] = {"test": _test, "qemu": _qemu}
+SITES: dict[str, Making] = {"test": _test, "qemu": _qemu, "pve": serve}
 
 
-ON_LIBVIRT_ALONE = ("ansible", "image", "operations")  # these folders' tests name libvirt's own options and programs
+ON_LIBVIRT_ALONE = ("ansible", "image")  # these folders' tests name libvirt's own options and programs
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -51,6 +53,13 @@ def world(request: pytest.FixtureRequest) -> Iterator[World]:
         finally:
             found.clean()
             found.driver.close()
+
+
+@pytest.fixture(scope="session")
+def pve_pki(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A certificate for the loopback address, which is its own authority, and its key."""
+    certificate, key, _der = make_cert(str(tmp_path_factory.mktemp("pki")), hosts=("127.0.0.1",))
+    return certificate, key
 
 
 @pytest.fixture(scope="session")

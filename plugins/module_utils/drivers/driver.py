@@ -216,7 +216,31 @@ Snapshots = list[Snapshot]  # inside the class, `list` is the method
 
 
 class Driver(ABC):
-    """One connection to one site. Instances may be used from several threads."""
+    """One connection to one site. Instances may be used from several threads.
+
+    `capabilities` of the class are all that the platform can do; a connection may have fewer. They are named one by
+    one: what the contract gains later is not claimed by accident.
+
+    A VM that a driver returns holds in `spec` every field of the table that the platform reports or the mark keeps, and
+    in `state`:
+
+    power
+        ``on``, ``off``, ``paused``, ``crashed`` or ``unknown``. Always there.
+    built
+        False from the first moment of a making until its disks are complete. Always there; True for VMs of others.
+    ready, seed
+        As `ownership.Written` has them. There for VMs with a mark.
+    address, addresses
+        Where the guest is reached: an IP address, or ``127.0.0.1:PORT`` for its port 22; and all that are known.
+    endpoints
+        Port inside the guest → ``host:port``, where ports are forwarded.
+    disks
+        Name → what the driver itself needs to find the disk again.
+
+    Beside these a driver may keep what it likes. To `create`, `restore` and their kin the operations hand, in the
+    `state` of `desired`: `hostname` (the guest's name, where the VM's is another) and `seed` (the identity that the
+    guest of a restore point was first booted with). The mark of a drill's twin is of the fleet ``<fleet>/drill``.
+    """
 
     platform: ClassVar[str]
     capabilities: frozenset[Capability]

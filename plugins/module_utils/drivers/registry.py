@@ -5,9 +5,11 @@ from __future__ import annotations
 from ..model.fleet import Site
 from .driver import Driver, Unsupported
 from .libvirt import LibvirtDriver
+from .proxmox import ProxmoxDriver
 
 DRIVERS: dict[str, type[Driver]] = {
     LibvirtDriver.platform: LibvirtDriver,
+    ProxmoxDriver.platform: ProxmoxDriver,
 }
 
 

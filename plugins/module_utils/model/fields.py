@@ -145,7 +145,7 @@ VM_FIELDS: dict[str, Field] = {
     "firmware": field("str", "Firmware.", "replace", choices=["bios", "uefi"]),
     "secure_boot": field("bool", "Secure boot; needs I(firmware=uefi).", "replace"),
     "zone": field("str", "Availability zone or cluster.", "replace", pattern=LABEL),
-    "host": field("str", "Host that the VM must run on.", "power_cycle", pattern=LABEL),
+    "host": field("str", "Host that the VM must run on.", pattern=LABEL),
     "anti_affinity": field("str", "Group whose VMs must not share a host.", pattern=LABEL),
     "ha_priority": field("str", "Priority at which high availability restarts the VM.",
                          choices=["disabled", "low", "medium", "high"]),

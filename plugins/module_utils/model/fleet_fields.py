@@ -40,6 +40,8 @@ SITE_FIELDS: dict[str, Field] = {
                          "environment variable C(MUSTER_CREDENTIALS_<SITE>) goes before it.", "mark", pattern=PATH),
     "tls": field("dict", "How the site's certificate is verified.", "mark", options=TLS_FIELDS),
     "pool": field("str", "Storage pool of disks that name none.", "mark", pattern=LABEL),
+    "archive": field("str", "Storage in which the platform keeps backups of its own (Proxmox). The only one if unset.",
+                     "mark", pattern=LABEL),
     "tiers": field("dict", "Storage pool of each storage tier.", "mark", keys=LABEL, pattern=LABEL),
     "networks": field("list", "Networks that NICs may name, beside C(user). Any if unset.", "mark", elements="str",
                       pattern=LABEL, max_items=1024),

@@ -17,7 +17,7 @@ from ..model.errors import ModelError
 from ..model.fleet import Fleet
 from ..model.normal import normalise
 from ..model.vm import VM, Mark
-from . import retention
+from . import archives, retention
 from .repository import Damaged, Part, Repository, RestorePoint, verify
 from .session import actual_of, chosen, each, new_operation, width
 
@@ -103,11 +103,12 @@ def _one(vm: VM, actual: VM, driver: Driver, repository: Repository, kind: str, 
         ) from error
     try:
         stamped = _stamp(driver, actual, id_)
-        made = driver.backup(actual, part, id_, parent, progress)
-        if not made.disks:  # an empty restore point would look like a backup
+        made, archive = archives.take(driver, actual, part, id_, parent, progress)
+        if not made.disks and archive is None:  # an empty restore point would look like a backup
             raise Conflict("it has no disks, so there is nothing to back up", site=vm.site, vm=vm.name,
                            todo="Leave it out of the backup with vms")
-        progress(f"{vm.name}: sealing {sum(disk.bytes for disk in made.disks) >> 20} MiB as {id_}")
+        size = archive.bytes if archive else sum(disk.bytes for disk in made.disks)
+        progress(f"{vm.name}: sealing {size >> 20} MiB as {id_}")
         point = repository.finish(
             vm,
             RestorePoint(
@@ -125,6 +126,8 @@ def _one(vm: VM, actual: VM, driver: Driver, repository: Repository, kind: str, 
                 stamped,
                 str(actual.state.get("seed") or actual.uuid),
                 {**actual.spec},
+                archive=archive.id if archive else "",
+                archived=archive.bytes if archive else 0,
             ),
             part,
         )
@@ -140,7 +143,7 @@ def _one(vm: VM, actual: VM, driver: Driver, repository: Repository, kind: str, 
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    pruned = _prune(repository, vm, [*points, point], bool(damaged))
+    pruned = _prune(repository, driver, vm, [*points, point], bool(damaged))
     return Outcome(
         vm.name,
         vm.site,
@@ -178,13 +181,16 @@ def _stamp(driver: Driver, actual: VM, id_: str) -> bool:
         return False  # the backup is taken all the same; its manifest says that it bears no stamp
 
 
-def _prune(repository: Repository, vm: VM, points: list[RestorePoint], doubt: bool) -> tuple[str, ...]:
+def _prune(
+    repository: Repository, driver: Driver, vm: VM, points: list[RestorePoint], doubt: bool
+) -> tuple[str, ...]:
     """Retention, only after a backup that succeeded and only where every manifest could be read."""
     if doubt:
         return ()
     kept = retention.kept_points(points, (vm["protection"] or {}).get("keep"))
     gone = [point for point in reversed(points) if point.id not in kept]
     for point in gone:
+        archives.forget(driver, vm, point)  # before its manifest: what is killed in between is carried on with
         repository.remove(point)
     return tuple(point.id for point in gone)
 
@@ -260,9 +266,12 @@ def restore(fleet: Fleet, driver: Driver, vm: VM, id_: str | None = None, progre
                 f"VM '{vm.name}' at site '{vm.site}' has no restore point {id_ or ''}".rstrip()
                 + f" in {repository.root}; nothing was changed"
             )
-        with whole_disks(repository, vm, point, progress) as disks:
-            mark = Mark(vm.owner.fleet, vm.owner.vm, new_operation("restore"))
-            now = driver.restore(as_restored(vm, point), mark, disks, progress=progress)
+        mark = Mark(vm.owner.fleet, vm.owner.vm, new_operation("restore"))
+        if point.archive:
+            now = archives.bring_back(driver, vm, point, as_restored(vm, point), mark, False, progress)
+        else:
+            with whole_disks(repository, vm, point, progress) as disks:
+                now = driver.restore(as_restored(vm, point), mark, disks, progress=progress)
     except Damaged as error:
         raise ModelError(f"{error}. Nothing was restored; name an older restore point.") from error
     return driver.wait_ready(driver.power(now, "on", progress), progress)
@@ -278,7 +287,7 @@ def as_restored(vm: VM, point: RestorePoint, name: str | None = None) -> VM:
             "size": max(part.virtual_size, known.get(part.name, {}).get("size") or 0),
         }
         for part in point.disks
-    ]
+    ] or [dict(disk) for disk in point.spec.get("disks") or ()]
     return VM(
         name or vm.name,
         vm.site,

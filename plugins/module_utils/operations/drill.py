@@ -15,7 +15,7 @@ from ..drivers.driver import Capability, Driver, DriverError, Failed, Progress, 
 from ..model.fleet import Fleet
 from ..model.units import format_duration
 from ..model.vm import VM, Mark
-from . import health
+from . import archives, health
 from .backup import STAMP, as_restored, find_point, repository_of, whole_disks
 from .health import Check
 from .repository import Damaged, RestorePoint
@@ -148,9 +148,13 @@ class _Drill:
         operation = new_operation("drill")
         twin = self._twin(point, f"{self.vm.name}-{operation[-12:]}"[-63:])
         mark = Mark(self.fleet.name + REALM, self.vm.name, operation)
-        with whole_disks(self.repository, self.vm, point, self.progress) as disks:
-            self._note("restore point intact", "passed", f"every byte of {point.id} matches its manifest")
-            made = self.driver.restore(twin, mark, disks, isolated=True, progress=self.progress)
+        if point.archive:
+            made = archives.bring_back(self.driver, self.vm, point, twin, mark, True, self.progress)
+            self._note("restore point kept", "passed", f"the site has {point.archive}, of the size in the manifest")
+        else:
+            with whole_disks(self.repository, self.vm, point, self.progress) as disks:
+                self._note("restore point intact", "passed", f"every byte of {point.id} matches its manifest")
+                made = self.driver.restore(twin, mark, disks, isolated=True, progress=self.progress)
         try:
             now = self.driver.power(made, "on", self.progress)
             self._note("isolated", "passed", "the twin has no NIC but one that reaches nothing")

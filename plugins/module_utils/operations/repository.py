@@ -33,6 +33,7 @@ _IDENTITY = re.compile(r"[A-Za-z0-9-]{0,64}")  # a UUID, or what a guest was fir
 _LARGEST = 64 << 40  # bytes of a disk, as in the field table
 _MOST_DISKS = 64
 _ID = re.compile(r"^[0-9]{8}-[0-9]{6}-[a-z]{1,20}-[0-9a-f]{6}$")
+_ARCHIVE = re.compile(r"[!-~]{1,255}")
 MAX_CHAIN = 64
 
 
@@ -53,7 +54,8 @@ class Part:
 @dataclass(frozen=True)
 class RestorePoint:
     """What a manifest says. `created` is epoch seconds of the point in time that the disks show; `parent` is the
-    restore point that an incremental builds upon; `stamped`: the guest bears the id inside."""
+    restore point that an incremental builds upon; `stamped`: the guest bears the id inside. Where the
+    platform keeps the disks itself, `archive` is its name of them and `archived` their size, and `disks` are none."""
 
     id: str
     fleet: str
@@ -70,11 +72,13 @@ class RestorePoint:
     seed: str = ""
     spec: Mapping[str, Any] = field(default_factory=dict)
     folder: Path = Path()
+    archive: str = ""
+    archived: int = 0
 
     @property
     def bytes(self) -> int:
         """Bytes of all its files."""
-        return sum(part.bytes for part in self.disks)
+        return self.archived or sum(part.bytes for part in self.disks)
 
     def file(self, disk: str) -> Path:
         """The file of one disk."""
@@ -179,6 +183,8 @@ class Repository:
                 str(data.get("seed", "")),
                 dict(data.get("spec") or {}),
                 folder,
+                str(data.get("archive", "")),
+                int(data.get("archived", 0)),
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise Damaged(f"{where} has a manifest that is not one of Muster's") from error
@@ -244,7 +250,10 @@ def _is_time(value: object) -> bool:
 def _sound(point: RestorePoint) -> bool:
     """Whether what a manifest says can be: its hash proves only that it is whole, not that Muster wrote it."""
     names = {part.name for part in point.disks}
-    return (len(names) == len(point.disks) > 0 and len(names) <= _MOST_DISKS and _is_time(point.created)
+    if point.archive and (point.disks or not _ARCHIVE.fullmatch(point.archive) or not point.archived >= 0):
+        return False
+    least = 0 if point.archive else 1
+    return (least <= len(names) == len(point.disks) <= _MOST_DISKS and _is_time(point.created)
             and point.kind == ("full" if point.parent is None else "incremental")
             and all(_IDENTITY.fullmatch(text) for text in (point.uuid, point.seed))
             and all(0 <= part.virtual_size <= _LARGEST and 0 <= part.bytes <= 2 * _LARGEST

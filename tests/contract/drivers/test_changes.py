@@ -90,6 +90,11 @@ CYCLED = {"fewer cpus", "topology and cpus", "less memory", "new NIC"}
 @pytest.mark.parametrize("power", ["off", "on"])
 def test_then_the_plan_is_empty(world: World, name: str, power: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before, after, how = CHANGES[name]
+    refused = {*before, *after} & world.refused
+    if refused:
+        with pytest.raises(Unsupported, match="cannot be honoured"):
+            world.driver.check(world.wanted(**{**before, **after}))
+        return
     how = world.costs.get(name, how)
     if power == "on" and not world.live and how != "mark":
         return

@@ -50,7 +50,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "nics.mac": {"nics": [{**NIC, "mac": "52:54:00:12:34:56"}]},
     "nics.bandwidth_limit": {"nics": [{**NIC, "bandwidth_limit": "1 MiB"}]},
     "nics.connected": {"nics": [{**NIC, "connected": False}]},
-    "nics.forwards": {"nics": [{**NIC, "forwards": [{"guest": 22}]}]},
+    "nics.forwards": {"nics": [{"network": "user", "forwards": [{"guest": 22}]}]},
 }
 FIELDS = [*VM_FIELDS, *(f"disks.{name}" for name in DISK_FIELDS), *(f"nics.{name}" for name in NIC_FIELDS)]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fleets import Small, shape
-from libvirt_site import real
+from libvirt_site import on_libvirt, real
 from muster.drivers.driver import Failed
 from muster.operations import converge
 from muster.operations.converge import Outcome
@@ -90,8 +90,7 @@ def test_a_power_cycle_needs_leave(small: Small, monkeypatch: pytest.MonkeyPatch
     assert f"VM '{small.name('a')}'" in refused.error
     assert "cpus: 3 → 1 (power cycle) needs a power cycle, which this run does not allow" in refused.error
     assert small.world.picture() == before
-    driver: Any = small.world.driver
-    monkeypatch.setattr(driver, "_stop", lambda domain, *_: domain.destroy())
+    small.world.obedient(monkeypatch)
     said = small.run(check=True, power_cycle=True)
     did = small.run(power_cycle=True)
     assert shape(did) == shape(said)
@@ -165,6 +164,7 @@ def test_one_that_fails_does_not_stop_the_others(small: Small, monkeypatch: pyte
     assert [outcome.changed for outcome in small.run()] == [True, False]
 
 
+@on_libvirt
 def test_a_half_made_vm_is_carried_on(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     driver: Any = small.world.driver
     from muster.drivers.libvirt import build
@@ -192,6 +192,7 @@ def test_a_stranger_of_the_name(small: Small) -> None:
     assert small.world.picture() == before
 
 
+@on_libvirt
 def test_a_site_that_does_not_answer_makes_no_plan(small: Small) -> None:
     from muster.drivers.driver import Unreachable
     from muster.operations.session import connected

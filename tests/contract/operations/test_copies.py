@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fleets import Small
+from libvirt_site import on_libvirt
 from muster.drivers.driver import Ambiguous
 from muster.drivers.libvirt import mark as marks
 from muster.operations import backup, converge, hosts, inspect, snapshot
@@ -24,6 +25,7 @@ OPERATIONS: dict[str, Callable[[Small], Any]] = {
 }
 
 
+@on_libvirt
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 def test_both_stay_as_they_are_and_both_are_named(world: World, tmp_path: Path, operation: Any) -> None:
     small = Small(world, tmp_path, a={})

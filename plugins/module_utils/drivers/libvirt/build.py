@@ -20,6 +20,7 @@ from ...model.units import format_size
 from ...model.vm import VM, Mark
 from .. import qcow2
 from ..driver import Conflict, Progress, Unsupported, silent
+from ..guest_key import public_key
 from . import domain as xml
 from . import mark as marks
 from . import seed as seeds
@@ -149,7 +150,7 @@ def _path(pool: Any, name: str) -> str:
 
 def _make_seed(driver: LibvirtDriver, desired: VM, iso: str, instance: str, progress: Progress) -> None:
     ssh = driver.access.options.get("ssh") or {}
-    key = seeds.public_key(ssh, driver.site, desired.name) if ssh.get("key") else None
+    key = public_key(ssh, driver.site, desired.name) if ssh.get("key") else None
     hostname = str(desired.state.get("hostname") or desired.name)
     data = seeds.build(instance, hostname, str(ssh.get("user") or "muster"), key)
     with tempfile.NamedTemporaryFile(suffix=".iso") as file:

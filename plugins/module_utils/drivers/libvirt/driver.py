@@ -48,6 +48,23 @@ class LibvirtDriver(Driver):
     """
 
     platform: ClassVar[str] = "libvirt"
+    capabilities = frozenset(
+        {
+            Capability.POWER,
+            Capability.CHANGE,
+            Capability.SNAPSHOT,
+            Capability.REVERT,
+            Capability.CLONE,
+            Capability.BACKUP,
+            Capability.INCREMENTAL,
+            Capability.RESTORE,
+            Capability.ISOLATE,
+            Capability.IMAGE,
+            Capability.CONSOLE,
+            Capability.GUEST_EXEC,
+            Capability.SURVEY,
+        }
+    )
 
     def __init__(self, access: Site) -> None:
         super().__init__(access)
@@ -55,14 +72,10 @@ class LibvirtDriver(Driver):
         with told(self.site, None, "ask the host what it is"):
             self.type = self.connection.getType().lower()
             self.hostname = self.connection.getHostname()
-        # libvirt's own test driver keeps all in memory: it runs no guest and holds no bytes.
-        self.capabilities = (
-            frozenset(Capability) - {Capability.TEMPLATE, Capability.ARCHIVE}
-            if self.type != "test"
-            else frozenset(
+        if self.type == "test":  # libvirt's own test driver keeps all in memory: it runs no guest and holds no bytes
+            self.capabilities = frozenset(
                 {Capability.POWER, Capability.CHANGE, Capability.SNAPSHOT, Capability.REVERT, Capability.SURVEY}
             )
-        )
         self.remote = is_remote(str(access["uri"] or ""))
         self.volumes = Volumes(self.connection, self.site, str(access.options.get("pool") or "default"))
         self._accelerator: str | None = None
@@ -214,6 +227,8 @@ class LibvirtDriver(Driver):
             build.add_disk(self, domain, desired, change.after, live, progress)
         elif kind == "nics" and field.startswith("forwards"):
             return  # set from the mark, after all else
+        elif kind == "host":
+            return  # the only one that there is: `check` lets no other through
         elif live:
             changes.live(domain, self.site, actual, change)
         elif kind == "disks" and field == "size":

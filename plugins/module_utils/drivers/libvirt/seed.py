@@ -5,33 +5,13 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
-
-from ..driver import Conflict
 
 # Debian's kernel leaves hot-plugged CPUs and memory offline; these rules bring them online.
 _HOTPLUG = (
     'SUBSYSTEM=="cpu", ACTION=="add", TEST=="online", ATTR{online}=="0", ATTR{online}="1"\n'
     'SUBSYSTEM=="memory", ACTION=="add", TEST=="state", ATTR{state}=="offline", ATTR{state}="online"\n'
 )
-
-
-def public_key(ssh: Mapping[str, Any], site: str, vm: str) -> str:
-    """The public half of the site's SSH key (``<key>.pub``). Raises Conflict where it cannot be read."""
-    path = Path(f"{ssh['key']}.pub").expanduser()
-    try:
-        key = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeError) as error:
-        raise Conflict(
-            f"the SSH public key {path} cannot be read: {error.strerror if isinstance(error, OSError) else error}",
-            site=site,
-            vm=vm,
-            todo="Make it with ssh-keygen, or name another in the site's ssh.key",
-        ) from error
-    if "\n" in key or not key.startswith(("ssh-", "ecdsa-", "sk-")):
-        raise Conflict(f"{path} does not hold one SSH public key", site=site, vm=vm, todo="Name the right ssh.key")
-    return key
 
 
 def build(instance: str, hostname: str, user: str, key: str | None) -> bytes:

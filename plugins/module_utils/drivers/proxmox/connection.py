@@ -1,0 +1,182 @@
+"""The connection to Proxmox: one session for a site, its certificate verified, its answers looked at."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from ...model.fleet import Site
+from ..driver import DriverError, Unreachable, Unsupported
+from . import credentials
+from .errors import clean, error_of, fields
+
+try:
+    import requests
+    from proxmoxer import ProxmoxAPI, ResourceException
+    from requests.adapters import HTTPAdapter
+except ImportError:  # the sentence comes when a site of this platform is opened, not when Ansible imports the file
+    requests = None
+    HTTPAdapter = object
+
+TIMEOUT = (10, 120)  # seconds to connect, and of silence before an answer: Proxmox waits for locks that long
+WIDTH = 8  # connections, and with them questions, at the same time
+_TRIES = 3  # of a question; what changes the world is said once
+
+
+class _Pinned(HTTPAdapter):  # type: ignore[misc]
+    """A transport that wants one certificate and no other."""
+
+    def __init__(self, fingerprint: str | None) -> None:
+        self.fingerprint = fingerprint
+        super().__init__(pool_maxsize=WIDTH)
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        super().init_poolmanager(*arguments, assert_fingerprint=self.fingerprint, **options)
+
+
+class _Named(io.BufferedReader):
+    """A file that is sent under another name than its own."""
+
+    def __init__(self, raw: io.FileIO, name: str) -> None:
+        super().__init__(raw)
+        self.sent_as = name
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """The name that proxmoxer sends."""
+        return self.sent_as
+
+
+class Api:
+    """Proxmox's API at one site, asked by path. Raises the contract's errors."""
+
+    def __init__(self, access: Site) -> None:
+        self.site = access.name
+        if requests is None:
+            raise Unsupported(
+                "the Python packages proxmoxer and requests are not installed",
+                site=access.name,
+                todo="Install muster-fleet[proxmox] in the Python that runs this module",
+            )
+        address = urlsplit(str(access["uri"] or ""))
+        try:
+            host, port = address.hostname, address.port
+        except ValueError:
+            host = port = None
+        if address.scheme != "https" or not host or address.username:
+            raise Unreachable(
+                f"its uri {clean(access['uri'])} is no address of Proxmox",
+                site=access.name,
+                todo=f"Write sites.{access.name}.uri, such as https://pve.example.org:8006",
+            )
+        self.uri = f"https://{host}:{port or 8006}"
+        tls, token = access["tls"] or {}, credentials.token(access)
+        fingerprint = tls.get("fingerprint")
+        # A pinned certificate is trusted for what it is, whoever signed it.
+        verify = False if fingerprint or tls.get("verify") is False else (tls.get("ca") or True)
+        self.root = ProxmoxAPI(
+            host,
+            port=port or 8006,
+            user=token.user,
+            token_name=token.name,
+            token_value=token.secret,
+            verify_ssl=verify,
+            timeout=TIMEOUT,
+        )
+        self.session = self.root._store["session"]
+        self.session.max_redirects = 0  # an API does not send its callers elsewhere
+        self.session.mount("https://", _Pinned(fingerprint))
+        self.closed = False
+
+    def close(self) -> None:
+        """End the session."""
+        self.closed = True
+        with contextlib.suppress(Exception):
+            self.session.close()
+
+    def get(self, path: str, doing: str, vm: str | None = None, **parameters: Any) -> Any:
+        """Ask. A question that got no answer is asked again."""
+        for left in reversed(range(_TRIES)):
+            try:
+                return self._call("get", path, doing, vm, parameters)
+            except Unreachable:
+                if not left or self.closed:
+                    raise
+                time.sleep(0.2)
+        return None
+
+    def post(self, path: str, doing: str, vm: str | None = None, **parameters: Any) -> Any:
+        """Do something, once."""
+        return self._call("post", path, doing, vm, parameters)
+
+    def put(self, path: str, doing: str, vm: str | None = None, **parameters: Any) -> Any:
+        """Change something, once."""
+        return self._call("put", path, doing, vm, parameters)
+
+    def delete(self, path: str, doing: str, vm: str | None = None, **parameters: Any) -> Any:
+        """Delete something, once."""
+        return self._call("delete", path, doing, vm, parameters)
+
+    def upload(self, path: str, doing: str, vm: str, file: Path, name: str, parameters: dict[str, Any]) -> Any:
+        """Send a file under `name`; in pieces, as it may be larger than the memory."""
+        with _Named(io.FileIO(file), name) as opened:
+            return self._call("post", path, doing, vm, {**parameters, "filename": opened})
+
+    def _call(self, method: str, path: str, doing: str, vm: str | None, parameters: dict[str, Any]) -> Any:
+        if self.closed:
+            raise Unreachable(f"unable to {doing}: the session has ended", site=self.site, vm=vm, todo="Open it again")
+        try:
+            answer = getattr(self.root(path), method)(**parameters)
+        except ResourceException as error:
+            words = " ".join(filter(None, (clean(error.content), fields(_parameters(error)))))
+            raise error_of(doing, words, site=self.site, vm=vm, status=error.status_code) from None
+        except OSError as error:  # those of requests are, and one for a file of authorities that is not there
+            raise self._unreachable(doing, error, vm, asked=method == "get") from None
+        except (KeyError, TypeError, AttributeError):
+            answer = {"errors": b"JSON of another kind"}
+        if isinstance(answer, dict) and isinstance(answer.get("errors"), bytes):  # what proxmoxer makes of no JSON
+            words = clean(answer["errors"][:80].decode("utf-8", "replace"))
+            raise Unreachable(
+                f"unable to {doing}: {self.uri} answers, and not as Proxmox does: '{words}'",
+                site=self.site,
+                vm=vm,
+                todo="Look for a proxy or a login page between here and there; the site's uri must lead to the API",
+            )
+        return answer
+
+    def _unreachable(self, doing: str, error: Exception, vm: str | None = None, asked: bool = True) -> DriverError:
+        words = _reason(error)
+        todo = "Check that Proxmox runs there and that the uri is right, then run again"
+        if isinstance(error, requests.exceptions.SSLError):
+            todo = (
+                f"Name its authority in sites.{self.site}.tls.ca, or its certificate in tls.fingerprint (Proxmox shows "
+                "it below Certificates of the node)"
+            )
+        if not asked:
+            words += "; whether it was done is not known"
+            todo += ": the run looks at what is there before it does anything"
+        return Unreachable(f"unable to {doing} at {self.uri}: {words}", site=self.site, vm=vm, todo=todo)
+
+
+def _parameters(error: Any) -> dict[str, Any]:
+    found = error.errors if isinstance(error.errors, dict) else {}
+    return {name: text for name, text in found.items() if isinstance(text, str)}
+
+
+def _reason(error: Exception) -> str:
+    """The words of the innermost error: what is around it names the libraries that we use."""
+    inner: Any = error
+    while isinstance(getattr(inner, "reason", None), Exception) or (
+        getattr(inner, "args", None) and isinstance(inner.args[0], Exception)
+    ):
+        inner = inner.reason if isinstance(getattr(inner, "reason", None), Exception) else inner.args[0]
+    return clean(inner) or type(inner).__name__
+
+
+def quoted(part: object) -> str:
+    """One part of a path: a volume's name holds slashes and colons."""
+    return quote(str(part), safe="")

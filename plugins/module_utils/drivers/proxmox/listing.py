@@ -1,0 +1,191 @@
+"""Reading a site: one question for all VMs, then each one's configuration, several at the same time."""
+
+from __future__ import annotations
+
+import uuid as uuids
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ...model.vm import VM
+from .. import ownership
+from ..driver import Failed, NotFound, Unreachable
+from . import config as text
+from . import guest
+from . import mark as marks
+from .connection import WIDTH, Api
+
+_POWER = {"running": "on", "stopped": "off", "paused": "paused", "suspended": "paused", "prelaunch": "paused",
+          "io-error": "paused", "internal-error": "crashed", "guest-panicked": "crashed"}
+Resource = Mapping[str, Any]
+
+
+def resources(api: Api) -> list[dict[str, Any]]:
+    """The QEMU VMs of the cluster as ``cluster/resources`` tells them, without its templates."""
+    return [one for one in _known(api) if not one.get("template")]
+
+
+def templates(api: Api) -> list[dict[str, Any]]:
+    """The templates among them."""
+    return [one for one in _known(api) if one.get("template")]
+
+
+def _known(api: Api) -> list[dict[str, Any]]:
+    found = api.get("cluster/resources", "list the VMs", type="vm")
+    try:
+        return [
+            {**one, "vmid": int(one["vmid"]), "node": str(one["node"])} for one in found if one["type"] == "qemu"
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _unreadable(api, "the list of the VMs", None, error) from error
+
+
+def _unreadable(api: Api, what: str, vm: str | None, error: Exception) -> Failed:
+    return Failed(
+        f"what Proxmox says of {what} cannot be read: {type(error).__name__} {error}",
+        site=api.site,
+        vm=vm,
+        todo="Look at it with 'pvesh get /cluster/resources' and 'qm config'",
+    )
+
+
+def every(api: Api) -> list[VM]:
+    """All VMs of the site. Raises Unreachable where a VM of Muster lies on a node that does not answer: nobody may
+    take it for absent."""
+    vms = resources(api)
+    with ThreadPoolExecutor(max_workers=WIDTH) as pool:
+        read = list(pool.map(lambda one: _one(api, one), vms))
+    gone = [one for one, found in zip(vms, read, strict=True) if found is None]
+    if gone:  # they moved, or are gone since the list was made: the list is asked again, for these alone
+        numbers = {one["vmid"] for one in gone}
+        again = [one for one in resources(api) if one["vmid"] in numbers]
+        read += [found for found in (_one(api, one) for one in again) if found is not None]
+    return [found for found in read if found is not None]
+
+
+def _one(api: Api, resource: Resource) -> VM | None:
+    """One VM; None where it is not on that node any more. One of others on a node that is down is told by name alone.
+    """
+    node, vmid = resource["node"], resource["vmid"]
+    path = f"nodes/{node}/qemu/{vmid}"
+    name = str(resource.get("name") or f"VM {vmid}")
+    try:
+        config = api.get(f"{path}/config", "read the VM", name)
+        status = api.get(f"{path}/status/current", "read the VM", name) if _unclear(resource) else resource
+    except NotFound:
+        return None
+    except Unreachable:
+        if resource.get("status") != "unknown":  # the cluster holds the node for alive: that is an error like others
+            raise
+        if marks.TAG in str(resource.get("tags") or "").split(";"):
+            raise Unreachable(
+                f"it is on node '{node}', which does not answer, so nothing is known of it; nothing was changed",
+                site=api.site,
+                vm=name,
+                todo="Bring the node back, or take it out of the cluster (pvecm delnode) and recover its VMs",
+            ) from None
+        return VM(name, api.site, {}, foreign_uuid(api.site, vmid), None, {"power": "unknown", "vmid": vmid})
+    return read(api, resource, config, status)
+
+
+def _unclear(resource: Resource) -> bool:
+    """Whether the list does not tell the power: it knows running and stopped alone."""
+    return resource.get("status") not in ("running", "stopped") or bool(resource.get("lock"))
+
+
+def read(api: Api, resource: Resource, config: Mapping[str, Any], status: Resource) -> VM:
+    """One VM of what Proxmox says of it. Raises Failed for what is no configuration."""
+    try:
+        return _read(api, resource, config, status)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # never one VM less
+        name = str(resource.get("name"))
+        raise _unreadable(api, f"the VM '{name}'", name, error) from error
+
+
+def _read(api: Api, resource: Resource, config: Mapping[str, Any], status: Resource) -> VM:
+    vmid = resource["vmid"]
+    written = marks.read(config, vmid)
+    devices = (written.platform.get("devices") or {}) if written else {}
+    names = {str(key): str(name) for name, key in devices.items()}
+    drives, nics = text.drives(config), text.nics(config)
+    power = _POWER.get(str(status.get("qmpstatus") or status.get("status")), "unknown")
+    sockets = int(config.get("sockets") or 1)
+    spec: dict[str, Any] = {
+        "cpus": text.cpus_of(config),
+        "cpu_topology": {"sockets": sockets, "cores": int(config.get("cores") or 1), "threads": 1},
+        "memory": text.memory_of(config),
+        "disks": [text.read_disk(drive, names.get(drive.key, drive.key)) for drive in drives],
+        "nics": [text.read_nic(nic, names.get(nic.key, nic.key)) for nic in nics],
+        "firmware": "uefi" if config.get("bios") == "ovmf" else "bios",
+        "secure_boot": text.split(config.get("efidisk0", ""))[1].get("pre-enrolled-keys") == "1",
+        "host": resource["node"],
+        "ha_priority": "medium" if resource.get("hastate") else "disabled",
+        "power": "on" if power == "on" else "off",
+    }
+    if config.get("balloon"):
+        spec["memory_minimum"] = int(config["balloon"]) * text.MIB
+    state: dict[str, Any] = {
+        "power": power,
+        "built": written is None or written.built,
+        "vmid": vmid,
+        "node": resource["node"],
+        "lock": str(resource.get("lock") or config.get("lock") or ""),
+        "hotplug": _hotplug(config),
+        "disks": {names.get(drive.key, drive.key): {"key": drive.key, "volume": drive.volume} for drive in drives},
+        "nics": {names.get(nic.key, nic.key): {"key": nic.key} for nic in nics},
+    }
+    if power == "on" and written is not None and str(config.get("agent", "0")).startswith(("1", "enabled=1")):
+        addresses = guest.addresses(api, f"nodes/{resource['node']}/qemu/{vmid}", str(resource.get("name")))
+        if addresses:
+            state["addresses"], state["address"] = addresses, addresses[0]
+    if written is not None:
+        spec.update({key: value for key, value in written.fields.items() if key in marks.FIELDS and value is not None})
+        state["seed"], state["ready"] = written.seed, written.ready
+        kept = {disk["name"]: disk for disk in written.fields.get("disks") or ()}
+        for disk in spec["disks"]:
+            if disk["name"] in kept:
+                marks.disk(disk, kept[disk["name"]])
+    name = str(config.get("name") or resource.get("name") or f"VM {vmid}")
+    return VM(
+        name, api.site, spec, marks.uuid(config, vmid) or foreign_uuid(api.site, vmid),
+        written.mark if written else None, state,
+    )
+
+
+def _hotplug(config: Mapping[str, Any]) -> list[str]:
+    """What of a running VM can be changed at once."""
+    said = str(config.get("hotplug", "network,disk,usb"))
+    return {"1": ["network", "disk", "usb"], "0": []}.get(said, [part for part in said.split(",") if part])
+
+
+def foreign_uuid(site: str, vmid: int) -> str:
+    """An identity for a VM of others that has none: its number, which is all that Proxmox itself has."""
+    return str(uuids.uuid5(uuids.NAMESPACE_URL, f"{ownership.NAMESPACE}/{site}/qemu/{vmid}"))
+
+
+def find(api: Api, vm: VM) -> tuple[str, int, dict[str, Any], Resource]:
+    """Node, number, configuration and resource of the VM that bears the UUID of `vm`, wherever it was moved and
+    however it is called now. Raises NotFound, and Unreachable where a node that may hold it does not answer."""
+    known = vm.state.get("vmid")
+    found = resources(api)
+    for one in sorted(found, key=lambda one: one["vmid"] != known):
+        node, vmid = one["node"], one["vmid"]
+        try:
+            config = api.get(f"nodes/{node}/qemu/{vmid}/config", "find the VM", vm.name)
+        except NotFound:
+            continue
+        if (marks.uuid(config, vmid) or foreign_uuid(api.site, vmid)) == vm.uuid:
+            return node, vmid, config, one
+    raise NotFound(
+        f"unable to find the VM: no VM of the cluster has the UUID {vm.uuid}",
+        site=api.site,
+        vm=vm.name,
+        todo="List the VMs of the site with muster.fleet.vm_info",
+    )
+
+
+def current(api: Api, vm: VM) -> VM:
+    """The VM as it is now."""
+    node, vmid, config, resource = find(api, vm)
+    status = api.get(f"nodes/{node}/qemu/{vmid}/status/current", "read the VM", vm.name)
+    return read(api, resource, config, status)

@@ -1,0 +1,71 @@
+"""Where a VM runs: the nodes, moving it to another, and whether high availability looks after it."""
+
+from __future__ import annotations
+
+from ...model.vm import VM
+from ..driver import Failed, NotFound, Progress
+from .connection import Api
+from .tasks import Tasks
+
+
+class Placement:
+    """The nodes of one site."""
+
+    def __init__(self, api: Api, tasks: Tasks) -> None:
+        self.api, self.tasks = api, tasks
+        self._first: str | None = None
+
+    def nodes(self) -> dict[str, bool]:
+        """The nodes, and whether each is online."""
+        return {str(one["node"]): one.get("status") == "online" for one in self._nodes()}
+
+    def _nodes(self) -> list[dict[str, object]]:
+        return list(self.api.get("nodes", "list the nodes"))
+
+    def any(self, vm: str) -> str:
+        """A node that is online, always the same one."""
+        if self._first is None:
+            self._first = min((node for node, online in self.nodes().items() if online), default=None)
+        return self._first or self.emptiest(vm)
+
+    def emptiest(self, vm: str) -> str:
+        """The node that is online and has the most memory left."""
+        online = [one for one in self._nodes() if one.get("status") == "online"]
+        if not online:
+            raise Failed("no node of the cluster is online", site=self.api.site, vm=vm, todo="Bring one back")
+        free = {str(one["node"]): int(str(one.get("maxmem") or 0)) - int(str(one.get("mem") or 0)) for one in online}
+        return max(sorted(free), key=lambda node: free[node])
+
+    def migrate(self, vm: VM, node: str, vmid: int, target: str, running: bool, progress: Progress) -> None:
+        """Move a VM to the node `target`, with its disks where those are not shared; while it runs if it does."""
+        progress(f"{vm.name}: moving from {node} to {target}")
+        doing = f"move the VM to the node '{target}'"
+        upid = self.tasks.patiently(
+            lambda: self.api.post(
+                f"nodes/{node}/qemu/{vmid}/migrate",
+                doing,
+                vm.name,
+                target=target,
+                online=1 if running else None,
+                **{"with-local-disks": 1 if running else None},
+            ),
+            vm.name,
+            progress,
+        )
+        self.tasks.finish(upid, doing, vm.name, progress)
+
+    def manage(self, vmid: int, name: str, on: bool, running: bool = False) -> None:
+        """Put a VM under the care of high availability, in the power that it has now, or take it out of it."""
+        if on:
+            self.api.post(
+                "cluster/ha/resources",
+                "put the VM under high availability",
+                name,
+                sid=f"vm:{vmid}",
+                state="started" if running else "stopped",
+            )
+            return
+        try:
+            self.api.delete(f"cluster/ha/resources/vm:{vmid}", "take the VM out of high availability", name)
+        except NotFound:
+            return

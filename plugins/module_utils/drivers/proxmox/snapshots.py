@@ -1,0 +1,137 @@
+"""Snapshots of Proxmox: with the memory of a VM that runs, named by the operation that took them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any
+
+from ..driver import Conflict, Failed, NotFound, Progress, Snapshot
+from .connection import Api
+from .tasks import Tasks
+
+_PREFIX = "muster-"
+_LONGEST = 40  # characters of a snapshot's name
+
+
+def name_of(operation: str) -> str:
+    """The name of an operation's snapshot: its id, shortened to what Proxmox takes where that is too long."""
+    name = _PREFIX + re.sub(r"[^A-Za-z0-9_-]", "-", operation)
+    if name == _PREFIX + operation and len(name) <= _LONGEST:
+        return name
+    return f"{name[: _LONGEST - 9]}-{hashlib.sha256(operation.encode()).hexdigest()[:8]}"
+
+
+def every(api: Api, path: str, vm: str) -> list[Snapshot]:
+    """A VM's snapshots, oldest first; those of others bear no operation."""
+    found = []
+    for one in api.get(f"{path}/snapshot", "list the snapshots", vm):
+        if one.get("name") != "current":
+            found.append(_read(one))
+    parents = {snapshot.id: snapshot.parent for snapshot in found}
+
+    def depth(id_: str | None) -> int:
+        count = 0
+        while id_ in parents and count < len(parents):
+            id_, count = parents[id_], count + 1
+        return count
+
+    return sorted(found, key=lambda snapshot: (snapshot.created, depth(snapshot.id)))  # several may be of one second
+
+
+def _read(one: dict[str, Any]) -> Snapshot:
+    text, ours = str(one.get("description") or "").rstrip("\n"), {}
+    if str(one.get("name", "")).startswith(_PREFIX):
+        try:
+            loaded = json.loads(text)
+            ours = loaded if isinstance(loaded, dict) else {}
+        except (ValueError, RecursionError):
+            ours = {}
+    return Snapshot(
+        str(one.get("name") or ""),
+        int(one.get("snaptime") or 0),
+        str(ours.get("operation", "")),
+        str(ours.get("description", "")) if ours else text,
+        one.get("parent") or None,
+        ours.get("hold") is True,
+    )
+
+
+def take(
+    api: Api, tasks: Tasks, path: str, vm: str, operation: str, description: str, hold: bool, running: bool
+) -> Snapshot:
+    """Take a snapshot with the operation's id in its name; the one that is there already is adopted."""
+    name = name_of(operation)
+    for snapshot in every(api, path, vm):
+        if snapshot.id == name:
+            return snapshot
+    text = json.dumps({"operation": operation, "description": description, "hold": hold})
+
+    def act() -> None:
+        upid = api.post(
+            f"{path}/snapshot",
+            "take a snapshot",
+            vm,
+            snapname=name,
+            description=text,
+            vmstate=1 if running else None,  # with its memory, so that the way back is to the same moment
+        )
+        tasks.finish(upid, "take a snapshot", vm)
+
+    tasks.patiently(act, vm)
+    for snapshot in every(api, path, vm):
+        if snapshot.id == name:
+            return snapshot
+    raise Failed(
+        "Proxmox reported the snapshot as taken, yet does not list it",
+        site=api.site,
+        vm=vm,
+        todo="Take it again; do not rely on this one",
+    )
+
+
+def delete(api: Api, tasks: Tasks, path: str, vm: str, snapshot: Snapshot) -> None:
+    """Delete one snapshot; its children stay. Deleting one that is gone is fine."""
+    doing = f"delete the snapshot '{snapshot.id}'"
+
+    def act() -> None:
+        tasks.finish(api.delete(f"{path}/snapshot/{snapshot.id}", doing, vm), doing, vm)
+
+    if any(one.id == snapshot.id for one in every(api, path, vm)):
+        tasks.patiently(act, vm)
+        if any(one.id == snapshot.id for one in every(api, path, vm)):
+            raise Failed(
+                f"Proxmox reported the snapshot '{snapshot.id}' as deleted, yet still lists it",
+                site=api.site,
+                vm=vm,
+                todo="Look at the VM's tasks; space may still be held",
+            )
+
+
+def revert(api: Api, tasks: Tasks, path: str, vm: str, snapshot: Snapshot, progress: Progress) -> bool:
+    """Bring the VM back to `snapshot`. Returns whether it ran then."""
+    listed = {one.get("name"): one for one in api.get(f"{path}/snapshot", "list the snapshots", vm)}
+    there = listed.get(snapshot.id)
+    if there is None or snapshot.id == "current":
+        raise NotFound(
+            f"unable to find the snapshot '{snapshot.id}'; nothing was changed",
+            site=api.site,
+            vm=vm,
+            todo="List its snapshots with muster.fleet.vm_snapshot",
+        )
+    if there.get("snapstate"):
+        raise Conflict(
+            f"the snapshot '{snapshot.id}' is not whole ({there['snapstate']}), so nothing was changed",
+            site=api.site,
+            vm=vm,
+            todo="Delete it, or restore the VM from a restore point",
+        )
+    doing = f"revert to the snapshot '{snapshot.id}'"
+    progress(f"{vm}: going back to {snapshot.id}")
+
+    def act() -> None:
+        tasks.finish(api.post(f"{path}/snapshot/{snapshot.id}/rollback", doing, vm), doing, vm, progress)
+
+    tasks.patiently(act, vm, progress)
+    return bool(there.get("vmstate"))

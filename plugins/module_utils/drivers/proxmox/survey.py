@@ -1,0 +1,65 @@
+"""What a cluster has beside its VMs: the capacity of its nodes and storages, and disks whose VM is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ...model.vm import VM
+from ..driver import HostCapacity, LooseDisk, PoolCapacity, Survey
+from .connection import Api
+
+
+def take(api: Api, pools: Iterable[str], vms: Sequence[VM]) -> Survey:
+    """Survey the nodes that are online. `pools` are the storages that Muster uses there."""
+    doing, wanted = "survey the nodes and their storages", set(pools)
+    nodes = list(api.get("nodes", doing))
+    online = sorted(str(one["node"]) for one in nodes if one.get("status") == "online")
+    capacities: dict[tuple[str, str], PoolCapacity] = {}
+    volumes: dict[str, LooseDisk] = {}
+    whole = len(online) == len(nodes)  # what an offline node has nobody can say
+    for node in online:
+        there = {str(one["storage"]): one for one in api.get(f"nodes/{node}/storage", doing, content="images")}
+        for name in sorted(wanted & there.keys()):
+            if not there[name].get("active"):
+                whole = False
+                continue
+            # A storage of its own on each node bears the same name on all of them.
+            place = "" if there[name].get("shared") else node
+            capacities[(name, place)] = _capacity(there[name], name, place, vms)
+            for volume in api.get(f"nodes/{node}/storage/{name}/content", doing, content="images"):
+                volumes[f"{place}/{volume['volid']}"] = _disk(volume, name)
+    # Volumes first, guests after them: a VM is there before its disks, so none that is being made looks unused.
+    guests = {int(one["vmid"]) for one in api.get("cluster/resources", doing, type="vm")}
+    return Survey(
+        hosts=tuple(
+            HostCapacity(str(one["node"]), int(one.get("maxcpu") or 0), int(one.get("maxmem") or 0))
+            for one in sorted(nodes, key=lambda one: str(one["node"]))
+            if str(one["node"]) in online
+        ),
+        pools=tuple(capacities[key] for key in sorted(capacities)),
+        placed={str(vm.uuid): str(vm.state["node"]) for vm in vms if vm.state.get("node")},
+        loose=tuple(disk for disk in volumes.values() if owner(disk.name) not in guests) if whole else None,
+    )
+
+
+def _capacity(storage: dict[str, Any], name: str, node: str, vms: Sequence[VM]) -> PoolCapacity:
+    promised = sum(
+        int(disk.get("size") or 0)
+        for vm in vms
+        if not node or vm.state.get("node") == node
+        for disk in vm["disks"] or ()
+        if disk.get("pool") == name
+    )
+    title = f"{name} on {node}" if node else name
+    return PoolCapacity(title, int(storage.get("total") or 0), int(storage.get("avail") or 0), promised)
+
+
+def _disk(volume: dict[str, Any], pool: str) -> LooseDisk:
+    return LooseDisk(str(volume["volid"]).partition(":")[2], pool, int(volume.get("size") or 0))
+
+
+def owner(volume: str) -> int | None:
+    """The number of the guest that a volume was made for; Proxmox puts it into the name."""
+    parts = volume.rpartition("/")[2].split("-")
+    return int(parts[1]) if len(parts) > 2 and parts[1].isdigit() else None

@@ -1,0 +1,107 @@
+"""Tasks and locks: what Proxmox does is followed to its end, and a lock is waited for, never broken."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ..driver import DriverError, Failed, Locked, Progress, Unreachable, silent
+from .connection import Api, quoted
+from .errors import clean, error_of
+
+Result = TypeVar("Result")
+_UPID = re.compile(r"UPID:([A-Za-z0-9.-]+):[0-9A-Fa-f]+:[0-9A-Fa-f]+:[0-9A-Fa-f]+:([^:]*):([^:]*):[^:]+:")
+_WARNINGS = re.compile(r"WARNINGS: \d+")
+_FIRST, _LAST = 0.05, 2.0  # seconds between two looks at a task; the wait grows
+LOCK_WAIT = 300.0  # seconds for which somebody else's task is waited for: a backup of a small VM
+TASK_WAIT = 4 * 3600.0  # seconds for a task of ours: the copy of a large disk
+
+
+class Tasks:
+    """The tasks of one site. `lock_wait` is in seconds."""
+
+    def __init__(self, api: Api, lock_wait: float = LOCK_WAIT) -> None:
+        self.api, self.lock_wait = api, lock_wait
+
+    def finish(
+        self, upid: Any, doing: str, vm: str, progress: Progress = silent, timeout: float = TASK_WAIT
+    ) -> None:
+        """Follow the task `upid` to its end. Raises the contract's error for ``TASK ERROR``; None is no task, and done.
+
+        A task that outlasts `timeout` is not failed, its outcome is unknown: Unreachable says so.
+        """
+        if upid is None:
+            return
+        found = _UPID.fullmatch(str(upid))
+        if found is None:
+            raise Failed(
+                f"unable to {doing}: Proxmox answered '{clean(upid)[:80]}' instead of a task",
+                site=self.api.site,
+                vm=vm,
+                todo="Look at the VM in Proxmox, then run again",
+            )
+        node, kind = found.group(1), found.group(2)
+        path = f"nodes/{node}/tasks/{quoted(upid)}"
+        end, pause, said = time.monotonic() + timeout, _FIRST, time.monotonic()
+        while True:
+            state = self.api.get(f"{path}/status", doing, vm)
+            if state.get("status") == "stopped":
+                break
+            now = time.monotonic()
+            if now > end:
+                raise Unreachable(
+                    f"unable to {doing}: the task {kind} on node '{node}' still runs after {timeout:.0f} s, so its "
+                    "outcome is not known",
+                    site=self.api.site,
+                    vm=vm,
+                    todo=f"Wait for {upid}, then run again: the run looks at what is there",
+                )
+            if now - said > 10:
+                said = now
+                progress(f"{vm}: {kind} {self._line(path, doing, vm)}".rstrip())
+            time.sleep(pause)
+            pause = min(pause * 1.5, _LAST)
+        outcome = str(state.get("exitstatus", "no exit status"))
+        if outcome != "OK" and not _WARNINGS.fullmatch(outcome):
+            raise error_of(doing, outcome, site=self.api.site, vm=vm)
+
+    def _line(self, path: str, doing: str, vm: str) -> str:
+        """The last line of a task's log."""
+        with contextlib.suppress(DriverError):
+            lines = self.api.get(f"{path}/log", doing, vm, limit=1000)
+            return clean(lines[-1].get("t", ""))[:100] if lines else ""
+        return ""
+
+    def patiently(self, act: Callable[[], Result], vm: str, progress: Progress = silent) -> Result:
+        """`act`, again and again while somebody else holds the VM, until `lock_wait` is over; then its Locked.
+
+        What was refused for a lock was not begun, so it may be asked for again.
+        """
+        end, pause, told = time.monotonic() + self.lock_wait, _FIRST, False
+        while True:
+            try:
+                return act()
+            except Locked as error:
+                if time.monotonic() + pause > end:
+                    raise Locked(
+                        f"{error.what}; it was waited for {self.lock_wait:.0f} s and left as it is",
+                        site=error.site,
+                        vm=error.vm,
+                        todo=error.todo,
+                    ) from None
+                if not told:
+                    told = True
+                    progress(f"{vm}: waiting, {error.what}")
+                time.sleep(pause)
+                pause = min(pause * 1.5, _LAST)
+
+    def holder(self, node: str, vmid: int) -> str:
+        """The task that works on a VM just now, for people; empty where none is found."""
+        with contextlib.suppress(DriverError):
+            for task in self.api.get(f"nodes/{node}/tasks", "look for tasks", vmid=vmid, source="active"):
+                if not task.get("endtime") and not task.get("status"):
+                    return f"{clean(task.get('type'))} of {clean(task.get('user'))} ({clean(task.get('upid'))})"
+        return ""

@@ -1,0 +1,89 @@
+"""Taking a VM down, and writing its mark. Taking down goes the other way than making: unmark first, delete last."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ...model.vm import VM
+from ..driver import Conflict, NotFound, Progress
+from ..ownership import Written
+from . import config as text
+from . import listing
+from . import mark as marks
+
+if TYPE_CHECKING:
+    from .driver import ProxmoxDriver
+
+
+def write_mark(driver: ProxmoxDriver, path: str, name: str, written: Written, config: text.Config) -> None:
+    """Write the mark into the notes, and see to the tag."""
+    values = {
+        "description": marks.notes(written, str(config.get("description") or "")),
+        "tags": marks.tags(config.get("tags")),
+    }
+    driver.tasks.patiently(
+        lambda: driver.api.put(f"{path}/config", "write the ownership mark", name, **values), name
+    )
+
+
+def demolish(driver: ProxmoxDriver, vm: VM, progress: Progress) -> None:
+    """Stop the VM, mark it as not built, take off the disks that Muster did not make, and delete it."""
+    name = vm.name
+    try:
+        node, vmid, config, resource = listing.find(driver.api, vm)
+    except NotFound:
+        if vm.state.get("built") is False:
+            return
+        raise
+    path = f"nodes/{node}/qemu/{vmid}"
+    written = marks.read(config, vmid)
+    foreign = _foreign(driver, name, vmid, config, written)
+    if resource.get("hastate"):
+        driver.placement.manage(vmid, name, False)
+    driver.power_of.off(path, name, progress, 0, force=True)
+    if written is not None and written.built:
+        half = replace(written, built=False, platform={**written.platform, "vmid": vmid})
+        write_mark(driver, path, name, half, config)
+    if foreign:
+        progress(f"{name}: leaving the disks {', '.join(foreign)}, which Muster did not make")
+        driver.tasks.patiently(
+            lambda: driver.api.put(f"{path}/config", "take off disks of others", name, delete=",".join(foreign)), name
+        )
+    upid = driver.tasks.patiently(
+        lambda: driver.api.delete(path, "delete the VM", name, purge=1, **{"destroy-unreferenced-disks": 0}),
+        name,
+        progress,
+    )
+    driver.tasks.finish(upid, "delete the VM", name, progress)
+
+
+def _foreign(
+    driver: ProxmoxDriver, name: str, vmid: int, config: text.Config, written: Written | None
+) -> list[str]:
+    """The places of disks that Muster did not make and that can be taken off. Raises Conflict for one that Proxmox
+    would delete with the VM, because it bears the VM's number."""
+    if written is None or not written.built:
+        return []
+    known = (written.platform.get("devices") or {}).values()
+    others = [drive for drive in text.drives(config) if drive.key not in known]
+    others += [
+        text.Drive(key, text.split(value)[0], {}) for key, value in config.items() if key.startswith("unused")
+    ]
+    doomed = [drive for drive in others if _own(drive.volume, vmid)]
+    if doomed:
+        raise Conflict(
+            "it has disks that Muster did not make, and Proxmox would delete them with it: "
+            + ", ".join(f"{drive.key} ({drive.volume})" for drive in doomed)
+            + "; it was left as it is",
+            site=driver.site,
+            vm=name,
+            todo="Move them to another VM (qm disk reassign), or delete them yourself, then run again",
+        )
+    return [drive.key for drive in others if not drive.key.startswith("unused")]
+
+
+def _own(volume_: str, vmid: int) -> bool:
+    """Whether a volume is one that was made with the VM of this number: Proxmox names them so."""
+    name = volume_.rpartition(":")[2].rpartition("/")[2]
+    return name.startswith(f"vm-{vmid}-")

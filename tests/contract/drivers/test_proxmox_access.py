@@ -1,0 +1,189 @@
+"""Proxmox: who may in, and whether it is Proxmox at all. No secret in what is said."""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from fakepve.certs import make_cert
+from muster.drivers.driver import Denied, DriverError, Failed, Unreachable
+from muster.drivers.registry import open_site
+from muster.model.fleet import Site
+from proxmox_fake import TOKEN
+from proxmox_site import ProxmoxWorld, on_proxmox
+
+SECRET = TOKEN[1]
+
+
+def opened(world: ProxmoxWorld, **options: Any) -> None:
+    """Open the site with other options, and ask it for its VMs."""
+    kept = {key: value for key, value in {**world.access.options, **options}.items() if value is not None}
+    driver = open_site(Site("pve", "proxmox", kept))
+    try:
+        driver.list()
+    finally:
+        driver.close()
+
+
+def refused(world: ProxmoxWorld, kind: type[DriverError], words: str, **options: Any) -> None:
+    with pytest.raises(kind, match=words) as caught:
+        opened(world, **options)
+    assert SECRET not in str(caught.value)
+    assert caught.value.todo
+    assert "\n" not in str(caught.value)
+
+
+@on_proxmox
+def test_a_certificate_that_nobody_vouches_for(world: ProxmoxWorld) -> None:
+    refused(world, Unreachable, r"certificate verify failed.*sites\.pve\.tls\.ca", tls=None)
+
+
+@on_proxmox
+def test_a_pinned_certificate(world: ProxmoxWorld, pve_pki: tuple[str, str]) -> None:
+    der = ssl.PEM_cert_to_DER_cert(Path(pve_pki[0]).read_text(encoding="ascii"))
+    digest = hashlib.sha256(der).hexdigest().upper()
+    pin = ":".join(digest[n : n + 2] for n in range(0, 64, 2))
+    opened(world, tls={"fingerprint": pin})
+    refused(world, Unreachable, "ingerprint", tls={"fingerprint": "00" + pin[2:]})
+    refused(world, Unreachable, "ingerprint", tls={"fingerprint": "00" + pin[2:], "ca": pve_pki[0]})
+
+
+@on_proxmox
+def test_verification_is_turned_off_by_that_word_alone(world: ProxmoxWorld) -> None:
+    opened(world, tls={"verify": False})
+    refused(world, Unreachable, "certificate verify failed", tls={"verify": True})
+
+
+@on_proxmox
+def test_authorities_that_are_not_there(world: ProxmoxWorld, tmp_path: Path) -> None:
+    refused(world, Unreachable, "no-such-ca", tls={"ca": str(tmp_path / "no-such-ca.pem")})
+
+
+@on_proxmox
+@pytest.mark.parametrize(("text", "words"), [
+    (None, "there is no API token for it.*MUSTER_CREDENTIALS_PVE"),
+    ("", "there is no API token for it"),
+    ("root@pam", "holds no API token.*user@realm!name=secret"),
+    ("root@pam!x=" + SECRET + "\nmore", "holds no API token"),
+    (f"muster@pve!tests={SECRET[:-1]}0", "authentication failure"),
+])
+def test_tokens(world: ProxmoxWorld, tmp_path: Path, text: str | None, words: str) -> None:
+    path = tmp_path / "token"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    refused(world, Denied, words, credentials=str(path) if text is not None else None)
+
+
+@on_proxmox
+def test_a_token_that_cannot_be_read(world: ProxmoxWorld, tmp_path: Path) -> None:
+    refused(world, Denied, "with its credentials cannot be read: No such file", credentials=str(tmp_path / "none"))
+
+
+@on_proxmox
+def test_the_environment_goes_before_the_file(world: ProxmoxWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUSTER_CREDENTIALS_PVE", "=".join(TOKEN))
+    opened(world, credentials="/nonexistent")
+    monkeypatch.setenv("MUSTER_CREDENTIALS_PVE", "nonsense")
+    refused(world, Denied, "the environment variable MUSTER_CREDENTIALS_PVE holds no API token")
+
+
+@on_proxmox
+def test_a_right_that_is_missing_is_named(world: ProxmoxWorld) -> None:
+    vm = world.made()
+    world.fake.grant(TOKEN[0], "/vms", "VM.Audit", "VM.Config.Options")
+    with pytest.raises(Denied, match=r"Permission check failed .*/vms/100, VM\.PowerMgmt"):
+        world.driver.power(vm, "on")
+    with pytest.raises(Denied, match=r"Permission check failed.*VM\.Allocate|Permission check failed"):
+        world.driver.delete(vm)
+
+
+@on_proxmox
+def test_a_session_is_reused(world: ProxmoxWorld) -> None:
+    driver: Any = world.driver
+    pools = driver.api.session.get_adapter(world.fake.url).poolmanager.pools
+    assert [driver.list() for attempt in range(3)] == [[], [], []]
+    (pool,) = (pools.get(key) for key in pools.keys())  # noqa: SIM118 - it is no dict
+    assert pool.num_connections == 1
+
+
+@pytest.mark.parametrize("uri", [None, "pve.example.org", "http://127.0.0.1:8006", "https://", "https://h:x",
+                                 "https://root:x@127.0.0.1:8006"])
+def test_no_address_of_proxmox(uri: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUSTER_CREDENTIALS_LAB", "=".join(TOKEN))
+    with pytest.raises(Unreachable, match=r"is no address of Proxmox.*https://pve\.example\.org:8006"):
+        open_site(Site("lab", "proxmox", {} if uri is None else {"uri": uri}))
+
+
+def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUSTER_CREDENTIALS_LAB", "=".join(TOKEN))
+    with pytest.raises(Unreachable, match=r"unable to open the site at https://127\.0\.0\.1:1: .*Connection refused"):
+        open_site(Site("lab", "proxmox", {"uri": "https://127.0.0.1:1"}))
+
+
+ANSWERS: dict[str, tuple[int, dict[str, str], bytes]] = {
+    "login page": (200, {"Content-Type": "text/html"}, b"<html>please log in</html>"),
+    "not in UTF-8": (200, {"Content-Type": "application/json"}, b"\xff\xfe"),
+    "cut off": (200, {"Content-Type": "application/json"}, b'{"data": {"version"'),
+    "JSON of another kind": (200, {"Content-Type": "application/json"}, b"[]"),
+    "JSON without data": (200, {"Content-Type": "application/json"}, b"{}"),
+    "proxy": (502, {"Content-Type": "text/html"}, b"<html>bad gateway</html>"),
+    "elsewhere": (302, {"Location": "/elsewhere"}, b""),  # where all looks as it should
+}
+
+
+@pytest.fixture
+def stranger(pve_pki: tuple[str, str]) -> Iterator[Any]:
+    """A web server that is not Proxmox. `answer` is what it says; it keeps what it was sent."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            good = (200, {}, b'{"data": {"version": "9.0"}}')
+            status, headers, body = good if self.path == "/elsewhere" else server.answer  # type: ignore[attr-defined]
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_arguments: object) -> None:
+            """Nothing on the terminal."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*pve_pki)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+def test_what_is_not_proxmox_is_no_empty_site(
+    stranger: Any, answer: Any, monkeypatch: pytest.MonkeyPatch, pve_pki: tuple[str, str]
+) -> None:
+    monkeypatch.setenv("MUSTER_CREDENTIALS_LAB", "=".join(TOKEN))
+    stranger.answer = answer
+    uri = f"https://127.0.0.1:{stranger.server_address[1]}"
+    with pytest.raises((Unreachable, Failed)) as caught:
+        open_site(Site("lab", "proxmox", {"uri": uri, "tls": {"ca": pve_pki[0]}}))
+    assert SECRET not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_authority_that_vouches_for_others(
+    tmp_path: Path, stranger: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, _key, _der = make_cert(str(tmp_path), name="other")
+    monkeypatch.setenv("MUSTER_CREDENTIALS_LAB", "=".join(TOKEN))
+    stranger.answer = ANSWERS["login page"]
+    uri = f"https://127.0.0.1:{stranger.server_address[1]}"
+    with pytest.raises(Unreachable, match="certificate verify failed"):
+        open_site(Site("lab", "proxmox", {"uri": uri, "tls": {"ca": certificate}}))
