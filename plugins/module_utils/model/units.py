@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-_SIZE = re.compile(r"^\s*([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([kKMGTP]?i?[bB]?)\s*$")
-_DURATION = re.compile(r"^\s*(?:[0-9]{1,10}\s*[smhdw]\s*)+$")
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([kKMGTP]?i?[bB]?)")
+_DURATION = re.compile(r"(?:[0-9]{1,10}\s*[smhdw]\s*)+")
 _DURATION_PART = re.compile(r"([0-9]{1,10})\s*([smhdw])")
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -26,7 +26,7 @@ def parse_size(value: object) -> int:
     if isinstance(value, int):
         size = value
     else:
-        match = _SIZE.match(value)
+        match = _SIZE.fullmatch(value.strip())  # blanks around it in the pattern would take quadratic time
         if not match:
             raise ValueError(f"'{value:.40}' is not a size; write a number with a unit, such as '2 GiB'")
         number, unit = match.groups()
@@ -54,7 +54,7 @@ def parse_duration(value: object) -> int:
         seconds = value
     elif value.isascii() and value.strip().isdigit() and len(value) < 12:
         seconds = int(value)
-    elif _DURATION.match(value):
+    elif _DURATION.fullmatch(value.strip()):
         seconds = sum(int(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(value))
     else:
         raise ValueError(f"'{value:.40}' is not a duration; write a number with a unit, such as '24h'")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from .functions import ANY, FUNCTIONS, CallError
-from .runtime import kind
+from .runtime import Budget, kind, weigh_texts
 from .writer import Value
 
 if TYPE_CHECKING:
@@ -55,21 +55,33 @@ def _call(compiler: Compiler, name: str, children: list[Node], source: Value) ->
     atoms = ", ".join(value.atom for value in arguments)
     result = out.name()
 
+    kinds = [function.signature[min(number, len(function.signature) - 1)] for number in range(len(arguments))]
+    # Lists that may lack an item; what a function does with them that looks at no item does not depend on it.
+    holes = [] if name in _AT_ONCE else [
+        value.atom for value, accepted in zip(arguments, kinds, strict=True)
+        if not value.whole and value.kind in ("", "array") and "array" in accepted]
+
     def run() -> None:
-        holes = [] if compiler.nulls or name == "length" else [
-            value.atom for value in arguments
-            if not value.whole and value.kind in ("", "array")]
-        if not holes:
+        for value, accepted in zip(arguments, kinds, strict=True):
+            # What a projection has made was counted as it was made.
+            if name not in _AT_ONCE and not function.deep and not value.whole \
+                    and value.kind not in ("number", "boolean") and set(accepted) & set(_WEIGHTY):
+                out.put(f"weigh({value.atom}, b)")
+        if compiler.nulls or not (holes or function.deep):
+            if function.deep:
+                out.put(f"weigh_all({atoms}, b)")
             invoke()
             return
-        out.put(f"{result} = None")
-        for atom in holes:
-            out.put(f"if {result} is None and {atom}.__class__ is list: {result} = hole({atom})")
+        if function.deep:
+            out.put(f"{result} = weigh_all({atoms}, b)")
+        else:
+            out.put(f"{result} = None")
+            for atom in holes:
+                out.put(f"if {result} is None and {atom}.__class__ is list: {result} = hole({atom})")
         with out.block(f"if {result} is None:"):
             invoke()
 
     def invoke() -> None:
-        kinds = [function.signature[min(number, len(function.signature) - 1)] for number in range(len(arguments))]
         tests = [_is_none_of(value.atom, accepted) for value, accepted in zip(arguments, kinds, strict=True)
                  if value.kind not in accepted and accepted != ANY]
         if function.elements:
@@ -78,13 +90,9 @@ def _call(compiler: Compiler, name: str, children: list[Node], source: Value) ->
             tests.append(f"not ({plain})")
         if tests:
             out.put(f"if {' or '.join(tests)}: accept_{name}({name!r}, ({atoms},))")
-        for value, accepted in zip(arguments, kinds, strict=True):
-            # What a projection has made was counted as it was made.
-            if name not in _AT_ONCE and not value.whole and value.kind not in ("number", "boolean") \
-                    and set(accepted) & set(_WEIGHTY):
-                out.put(f"{'weigh_all' if function.deep else 'weigh'}({value.atom}, b)")
-        if name == "join":  # the one function whose answer can be longer than its arguments together
-            out.put(f"spend(b, len({arguments[0].atom}) * len({arguments[1].atom}) // 64)")
+        if "string" in function.elements:
+            separator = f", {arguments[0].atom}" if name == "join" else ""
+            out.put(f"weigh_texts({arguments[-1].atom}, b{separator})")
         out.put(f"{result} = f_{name}({'now, ' if function.timed else ''}{atoms})")
         if not compiler.nulls and name not in _ANSWERS:
             missing = compiler.missing(f"the answer of {name}()")
@@ -94,9 +102,9 @@ def _call(compiler: Compiler, name: str, children: list[Node], source: Value) ->
         run()
     else:
         compiler.unless_absent(result, arguments, run)
-    holes = name != "length" and any(not value.whole and value.kind in ("", "array") for value in arguments)
     return Value(result, _ANSWERS.get(name, ""), whole=name in ("keys", "sort"),
-                 absent=name not in _ANSWERS or holes or any(value.absent for value in arguments))
+                 absent=name not in _ANSWERS or function.deep or bool(holes)
+                 or any(value.absent for value in arguments))
 
 
 def _is_none_of(atom: str, kinds: tuple[str, ...]) -> str:
@@ -176,6 +184,8 @@ def _within(compiler: Compiler, whole: Value, part: Value, function: str) -> Val
         return Value(name, "boolean", absent=part.absent and not compiler.nulls)
 
     def look() -> None:
+        if compiler.out.loops:  # once, it is little against the list itself
+            compiler.out.put(f"weigh({whole.atom}, b)")
         if part.literal and part.kind == "string":
             with compiler.out.block(f"if {whole.atom}.__class__ is list and {part.literal} in {whole.atom}:"):
                 compiler.out.put(f"{name} = True")
@@ -214,12 +224,12 @@ def _judge(wanted: bool) -> Callable[[Compiler, list[Node], Value], Value]:
                 one = Value(item, absent=compiler.nulls)
                 if not base.whole and not compiler.nulls:
                     with out.block(f"if {compiler.is_absent(item)}:"):
-                        out.put(f"{first} = {first} or {item}")
+                        out.put(f"{first} = later({first}, {item})")
                         out.put("continue")
                 verdict = compiler.visit(body, one)
                 if verdict.absent and not compiler.nulls:
                     with out.block(f"if {compiler.is_absent(verdict.atom)}:"):
-                        out.put(f"{first} = {first} or {verdict.atom}")
+                        out.put(f"{first} = later({first}, {verdict.atom})")
                         out.put("continue")
                 with out.block(f"if {'' if wanted else 'not '}{compiler.truth(verdict)}:"):
                     out.put(f"{name} = {wanted}")
@@ -239,7 +249,7 @@ def _map(compiler: Compiler, children: list[Node], source: Value) -> Value:
 def _by(function: str) -> Callable[[Compiler, list[Node], Value], Value]:
     def write_it(compiler: Compiler, children: list[Node], source: Value) -> Value:
         return _each(compiler, function, children[0], children[1]["children"][0], source,
-                     lambda items, keys: f"pick({function!r}, {items}, {keys})")
+                     lambda items, keys: f"pick({function!r}, {items}, {keys}, b)")
 
     return write_it
 
@@ -265,14 +275,15 @@ def _each(compiler: Compiler, function: str, items: Node, body: Node, source: Va
             out.put(f"{name} = {finish(base.atom, name)}")
             if not compiler.nulls:
                 out.put(f"if {name} is None: {name} = {compiler.missing(f'the answer of {function}()')}")
-    return Value(name, whole=True)
+    return Value(name, whole=function in ("map", "sort_by"))  # an item may be a list with absent items
 
 
-def pick(function: str, items: list[Any], keys: list[Any]) -> Any:
+def pick(function: str, items: list[Any], keys: list[Any], budget: Budget) -> Any:
     """`items` in the order of `keys`, or the one of the largest or smallest key; None for none. Raises CallError."""
     kinds = {kind(key) for key in keys}
     if kinds not in (set(), {"number"}, {"string"}):
         raise CallError(f"{function}() needs all numbers or all strings and got {' and '.join(sorted(kinds))}")
+    weigh_texts(keys, budget)
     order = sorted(range(len(items)), key=keys.__getitem__)
     if function == "sort_by":
         return [items[number] for number in order]

@@ -8,6 +8,8 @@ and projections drop it. Rules never use that; it is how the compiler is held ag
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +22,7 @@ from .writer import Value, Writer
 Node = Mapping[str, Any]
 Compiled = Callable[[Any, Any], Any]
 
+_WORD = re.compile("[A-Za-z_][A-Za-z0-9_-]*")  # a key that a path shows without quotes
 _COMPARE = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 _BITS = ("0", "1", "0.0", "1.0", "-0.0")  # what Python takes for false and true
 _KINDS: dict[type, str] = {
@@ -30,16 +33,21 @@ _KINDS: dict[type, str] = {
 def path_of(node: Node) -> str:
     """The path that `node` names, such as ``tags.owner``; a key with a dot in it is quoted, ``sysctl."kernel.sysrq"``;
     empty where it computes something."""
+    parts = [f"[{step}]" if isinstance(step, int) else step if _WORD.fullmatch(step) else json.dumps(step)
+             for step in steps_of(node)]
+    return "".join(part if part.startswith("[") or not number else f".{part}" for number, part in enumerate(parts))
+
+
+def steps_of(node: Node) -> tuple[str | int, ...]:
+    """The keys and indices of the path that `node` names; empty where it computes something."""
     if node["type"] == "field":
-        key = str(node["value"])
-        return f'"{key}"' if "." in key else key
+        return (str(node["value"]),)
     if node["type"] == "index":
-        return f"[{node['value']}]"
+        return (int(node["value"]),)
     if node["type"] in ("subexpression", "index_expression"):
-        parts = [path_of(child) for child in node["children"]]
-        return "".join(part if part.startswith("[") or not number else f".{part}" for number, part in enumerate(parts)
-                       ) if all(parts) else ""
-    return ""
+        parts = [steps_of(child) for child in node["children"]]
+        return tuple(step for part in parts for step in part) if all(parts) else ()
+    return ()
 
 
 _HELPERS: dict[str, Any] = {
@@ -47,8 +55,8 @@ _HELPERS: dict[str, Any] = {
                      "bool": bool, "map": map, "type": type},
     "Absent": Absent,
     **{name: getattr(runtime, name) for name in (
-        "EvaluationError", "comparable", "flat", "hole", "lost", "numbers", "of_item", "ordered", "present", "same",
-        "search", "spend", "texts", "truthy", "weigh", "weigh_all", "within")},
+        "EvaluationError", "comparable", "flat", "hole", "later", "lost", "numbers", "of_item", "ordered", "present", "same",
+        "search", "spend", "texts", "truthy", "weigh", "weigh_all", "weigh_texts", "within")},
     **{f"f_{name}": function.run for name, function in FUNCTIONS.items()},
     **{f"accept_{name}": function.accept for name, function in FUNCTIONS.items()},
     "pick": calls.pick,
@@ -279,6 +287,8 @@ class Compiler:
         name, item = out.name(), out.name()
         base = self.items(node["children"][0], source, name)
         with out.block("else:"):
+            if out.loops:  # once, it is little against the list itself
+                out.spend(f"len({base.atom})")
             out.put(f"{name} = {base.atom}")
             with out.loop(item, base.atom), out.block(f"if {item}.__class__ is list:"):
                 out.put(f"{name} = flat({base.atom}, b)")
@@ -351,10 +361,14 @@ class Compiler:
             elif left.kind == right.kind == "boolean":
                 out.put(f"if {name} is {not settles} or {right.atom} is {settles}: {name} = {right.atom}")
             else:
+                # Of what is known only after apply the truth may be decided; the value is the one that comes.
                 decides = self.truth(right) if settles else f"not {self.truth(right)}"
                 if right.absent:
                     decides = f"{self.is_there(right.atom)} and {decides}"
-                out.put(f"if {self.is_there(name)} or {decides}: {name} = {right.atom}")
+                out.put(f"if {self.is_there(name)} or {right.atom} is {settles} or {name}.settled and {decides}: "
+                        f"{name} = {right.atom}")
+            if absent and right.absent:
+                out.put(f"elif {self.is_absent(right.atom)}: {name} = later({name}, {right.atom})")
         return Value(name, left.kind if left.kind == right.kind else "", absent=left.absent or right.absent)
 
     def _visit_not_expression(self, node: Node, source: Value, _label: str) -> Value:

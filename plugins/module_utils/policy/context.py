@@ -16,6 +16,7 @@ SHOWN = 10  # others that a list names; its count says how many there are
 ENVIRONMENTS = ("production", "staging", "test", "development")
 DATA = ("public", "internal", "personal", "confidential")
 _MAX_CPUS = 4096  # of one VM's pinning
+_MAX_TEXT = 255
 _CPUS = re.compile(r"([0-9]{1,4})(?:-([0-9]{1,4}))?")
 
 Document = dict[str, Any]
@@ -95,7 +96,8 @@ def _others(shown: list[Document], number: int) -> list[Document]:
 
 
 def _summary(vm: Mapping[str, Any]) -> Document:
-    return {key: vm[key] for key in ("name", "site", "host", "zone", "power") if isinstance(vm.get(key), str)}
+    """What a list shows of `vm`: cut, so that no VM's text can make the documents of others too long."""
+    return {key: vm[key][:_MAX_TEXT] for key in ("name", "site", "host", "zone", "power") if isinstance(vm.get(key), str)}
 
 
 # Networks
@@ -183,11 +185,16 @@ def _host(vm: Mapping[str, Any]) -> Hashable | None:
 def _cpuset(text: str) -> set[int]:
     """The numbers of ``0-3,8``; empty for what is none, or names more CPUs than any host has."""
     cpus: set[int] = set()
+    named = 0
     for part in text.split(",", _MAX_CPUS):
         match = _CPUS.fullmatch(part.strip())
-        if match is None or len(cpus) > _MAX_CPUS:
+        if match is None:
             return set()
-        cpus.update(range(int(match[1]), int(match[2] or match[1]) + 1))
+        part_of = range(int(match[1]), int(match[2] or match[1]) + 1)
+        named += len(part_of)  # also those that are named twice
+        if named > _MAX_CPUS:
+            return set()
+        cpus.update(part_of)
     return cpus
 
 

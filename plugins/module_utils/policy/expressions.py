@@ -6,7 +6,6 @@ Known functions only, and their patterns are literals, so no document can bring 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from .calls import check_literals
-from .compiler import Compiled, Node, Source, path_of, write_source
+from .compiler import Compiled, Node, Source, path_of, steps_of, write_source
 from .documents import Absent, DocumentError, normal
 from .functions import FUNCTIONS, SPECIAL, CallError
 from .patterns import Pattern, PatternError
@@ -29,7 +28,6 @@ MAX_BRACKETS = 24
 # What comes after the first part of these is read from that part, not from the top of the document.
 _CHAINS = ("projection", "filter_projection", "value_projection", "flatten", "subexpression", "index_expression",
            "pipe")
-_STEP = re.compile(r'"[^"]*"|\[-?[0-9]+\]|[^.\["]+')  # of a path: a quoted key, an index, a key
 
 
 class ExpressionError(ValueError):
@@ -59,28 +57,28 @@ class Expression:
     @cached_property
     def paths(self) -> tuple[str, ...]:
         """The paths that the expression reads from the top of the document, in its order, each once."""
-        found: list[str] = []
+        return tuple(path for path, _steps in self.steps)
+
+    @cached_property
+    def steps(self) -> tuple[tuple[str, tuple[str | int, ...]], ...]:
+        """Each of `paths` with its steps: ``("disks[0].size", ("disks", 0, "size"))``."""
+        found: dict[str, tuple[str | int, ...]] = {}
         waiting = [self.tree]
         while waiting:
             node = waiting.pop(0)
-            path = path_of(node)
-            if path:
-                found.append(path)
+            steps = steps_of(node)
+            if steps:
+                found.setdefault(path_of(node), steps)
             elif node["type"] in _CHAINS:
                 waiting.insert(0, node["children"][0])
             elif node["type"] not in ("literal", "expref", "slice"):
                 waiting[:0] = [child for child in node["children"] if isinstance(child, dict)]
-        return tuple(dict.fromkeys(found))
+        return tuple(found.items())
 
     @cached_property
     def reads_document(self) -> bool:
         """Whether its worth depends on the document at all."""
         return bool(self.paths) or any(node["type"] == "current" for node in _nodes(self.tree))
-
-    @cached_property
-    def steps(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        """Each of `paths` with its steps: ``("disks[0].size", ("disks", "[0]", "size"))``."""
-        return tuple((path, tuple(step.strip('"') for step in _STEP.findall(path))) for path in self.paths)
 
 
 def explained(error: Exception) -> EvaluationError:
@@ -208,7 +206,7 @@ def _check_call(node: Node, patterns: dict[str, Pattern]) -> None:
             raise ExpressionError(f"calls {name}() with a wrong kind of argument; write all(disks, &encrypted)")
     try:
         check_literals(name, node)
-    except (CallError, TypeError, ValueError) as error:
+    except (CallError, TypeError, ValueError, ArithmeticError) as error:
         raise ExpressionError(f"calls {name}() with what it cannot use: {error}") from None
     if name == "matches":
         pattern = children[0].get("value")

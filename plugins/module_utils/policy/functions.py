@@ -85,6 +85,16 @@ def _age(now: datetime, text: str) -> int:
     return max(0, int(age.total_seconds()))
 
 
+def _sum(values: list[Any]) -> int | float:
+    try:
+        total: int | float = sum(values)
+    except OverflowError:
+        total = math.inf
+    if not math.isfinite(total):  # it would compare as it likes
+        raise CallError("sum() of these numbers is out of range")
+    return total
+
+
 def _number(value: Any) -> int | float | None:
     if not isinstance(value, str):
         return value if kind(value) == "number" else None
@@ -138,7 +148,7 @@ _ORDERED = ("number", "string")
 FUNCTIONS: dict[str, Function] = {
     "abs": Function((_NUMBERS,), abs, "A number without its sign."),
     "age": Function((_TEXT,), _age, "Seconds since a time in ISO 8601; a time in the future is an error.", timed=True),
-    "avg": Function((_LIST,), lambda values: sum(values) / len(values) if values else None,
+    "avg": Function((_LIST,), lambda values: _sum(values) / len(values) if values else None,
                     "Average of a list of numbers; not known for an empty one.", elements=_NUMBERS),
     "ceil": Function((_NUMBERS,), math.ceil, "The next whole number upwards."),
     "cidr_contains": Function((_TEXT, _TEXT), _cidr_contains,
@@ -162,7 +172,7 @@ FUNCTIONS: dict[str, Function] = {
     "size": Function((("string", "number"),), _unit(units.parse_size), "Bytes of a size: size('2 GiB')."),
     "sort": Function((_LIST,), sorted, "A list of numbers or texts in their order.", elements=_ORDERED),
     "starts_with": Function((_TEXT, _TEXT), str.startswith, "Whether a text starts with another."),
-    "sum": Function((_LIST,), sum, "Sum of a list of numbers.", elements=_NUMBERS),
+    "sum": Function((_LIST,), _sum, "Sum of a list of numbers.", elements=_NUMBERS),
     "to_array": Function((ANY,), lambda value: value if isinstance(value, list) else [value],
                          "A list as it is, anything else as a list of it."),
     "to_number": Function((ANY,), _number, "A number from text such as '22' or '-1.5'; not known for other text."),

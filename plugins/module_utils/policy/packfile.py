@@ -63,10 +63,7 @@ class _Loader:
             self._file(base / name, str(base / name), name, ())
 
     def _file(self, path: Path, shown: str, pack: str, on_the_way: tuple[Path, ...]) -> None:
-        try:
-            real = path.resolve()
-        except (OSError, RuntimeError) as error:
-            raise PackError(f"{shown}: cannot be opened: {error}. Check the path.") from None
+        real = _resolved(path, shown)
         if real in self._files:
             return
         self._files.add(real)
@@ -98,13 +95,21 @@ class _Loader:
             raise PackError(f"{where}: includes '{name!s:.80}', which is not a path below the pack's own folder. "
                             "Move the file there, or name it as a pack of its own.")
         inner = path.parent / name
-        real = inner.resolve()
+        real = _resolved(inner, f"{where}: includes '{name:.80}', which")
         if not real.is_relative_to(path.parent.resolve()):
             raise PackError(f"{where}: includes '{name:.80}', which a symbolic link leads out of the pack's folder. "
                             "Copy the file there.")
         if real in on_the_way:
             raise PackError(f"{where}: includes '{name:.80}', which includes this file again. Break the circle.")
         self._file(inner, str(Path(shown).parent / name), pack, on_the_way)
+
+
+def _resolved(path: Path, shown: str) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):
+        raise PackError(f"{shown}: cannot be opened: it is no path, or links that lead in a circle. Check the path."
+                        ) from None
 
 
 __all__ = ["PACKS", "PackError", "load_rules", "shipped"]

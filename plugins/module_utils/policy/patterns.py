@@ -250,7 +250,10 @@ class Pattern:
             for _number in range(node.high - node.low):
                 after = self._state("split", None, (self._build(child, after), end))
         for _number in range(node.low):
-            after = self._build(child, after)
+            first = self._build(child, after)
+            if first == after:  # what is empty stays so, however often it is repeated
+                break
+            after = first
         return after
 
     def work(self, text: str) -> int:

@@ -14,6 +14,7 @@ from .expressions import Expression, ExpressionError, compile_expression
 from .known import SITE_FACTS, VM_FACTS
 from .rule import SEVERITIES, STAGES, SUBJECTS, Rule
 from .strict_yaml import Lined
+from .wording import one_line
 
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
 _FRAMEWORK = re.compile(r"[a-z0-9][a-z0-9_]{0,62}")
@@ -25,6 +26,9 @@ _WORDS: dict[type, str] = {str: "a text", int: "a whole number", list: "a list",
 
 class PackError(ValueError):
     """A pack cannot be used. Its text is a sentence with file, line, rule and fix."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(one_line(sentence))  # it quotes what stands in the file
 
 
 def shape(raw: Any, keys: Mapping[str, type], optional: set[str], where: str) -> None:

@@ -56,6 +56,12 @@ def of_item(absent: Absent, items: Iterable[Any], item: Any) -> Absent:
     return Absent(f"{absent.path} of item {number}", absent.settled)
 
 
+def later(first: Any, second: Any) -> Any:
+    """Of two absent values between which nothing is decided the one that speaks for both: what is known only after
+    apply can still decide, so nothing may settle it before."""
+    return second if first is None or (first.settled and second.__class__ is Absent and not second.settled) else first
+
+
 def hole(items: Iterable[Any]) -> Absent | None:
     """The first absent item."""
     for item in items:
@@ -73,6 +79,9 @@ def same(left: Any, right: Any, budget: Budget) -> Any:
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, dict) and isinstance(right, dict):
+        if len(left) != len(right):
+            return False
+        spend(budget, len(left))
         if left.keys() != right.keys():
             return False
         pairs = [(left[key], right[key]) for key in left]
@@ -82,10 +91,14 @@ def same(left: Any, right: Any, budget: Budget) -> Any:
         pairs = list(zip(left, right, strict=True))
     else:
         return bool(left == right)
-    verdicts = [same(*pair, budget) for pair in pairs]
-    if any(verdict is False for verdict in verdicts):
-        return False
-    return next((verdict for verdict in verdicts if verdict is not True), True)
+    absent: Absent | None = None
+    for pair in pairs:
+        verdict = same(*pair, budget)
+        if verdict is False:
+            return False
+        if verdict is not True:
+            absent = later(absent, verdict)
+    return True if absent is None else absent
 
 
 def within(whole: Any, part: Any, budget: Budget, function: str) -> Any:
@@ -101,8 +114,8 @@ def within(whole: Any, part: Any, budget: Budget, function: str) -> Any:
         verdict = same(item, part, budget)
         if verdict is True:
             return True
-        if verdict is not False and absent is None:
-            absent = verdict
+        if verdict is not False:
+            absent = later(absent, verdict)
     return False if absent is None else absent
 
 
@@ -158,12 +171,22 @@ def weigh(value: Any, budget: Budget) -> None:
         spend(budget, len(value))
 
 
-def weigh_all(value: Any, budget: Budget) -> None:
-    """Count all that is in `value`, as often as it is in it."""
+def weigh_all(value: Any, budget: Budget) -> Absent | None:
+    """Count all that is in `value`, as often as it is in it. Returns what is absent in it."""
     waiting = [value]
+    absent: Absent | None = None
     while waiting:
         one = waiting.pop()
         spend(budget, 1)
         weigh(one, budget)
         if isinstance(one, (list, dict)):
             waiting.extend(one.values() if isinstance(one, dict) else one)
+        elif one.__class__ is Absent:
+            absent = absent or one
+    return absent
+
+
+def weigh_texts(items: list[Any], budget: Budget, separator: str = "") -> None:
+    """Count the characters of texts that are joined or ordered: one text may be in a list many times."""
+    if items and items[0].__class__ is str:
+        spend(budget, (sum(map(len, items)) + len(separator) * len(items)) // _TEXT)

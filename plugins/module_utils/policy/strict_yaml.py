@@ -13,6 +13,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from .wording import one_line
+
 MAX_BYTES = 2 << 20
 MAX_DEPTH = 24
 MAX_VALUES = 100_000
@@ -35,6 +37,9 @@ class Lined(dict[str, Any]):
 
 class YamlError(ValueError):
     """The file cannot be read. Its text is a sentence that names the file, the line and what to do."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(one_line(sentence))  # it quotes what stands in the file
 
 
 def read_file(path: Path) -> Any:
@@ -66,7 +71,9 @@ def read(text: str, source: str) -> Any:
     try:
         for event in yaml.parse(text, Loader=loader):
             builder.take(event)
-    except (yaml.YAMLError, RecursionError) as error:
+    except YamlError:
+        raise
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         # The library's own text quotes the file, which may hold what nobody should see: only its problem is told.

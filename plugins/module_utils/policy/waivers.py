@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .strict_yaml import YamlError, read_file
+from .wording import one_line
 
 _KEYS = ("rule", "vms", "reason", "approver", "until")
 _VMS = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\*?|\*")
@@ -19,6 +20,9 @@ MAX_WAIVERS = 10_000
 
 class WaiverError(ValueError):
     """The waivers cannot be used. Its text is a sentence with file, waiver and fix."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(one_line(sentence))  # it quotes what stands in the file
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,11 @@ def printable(value: Any) -> str:
     return _ACTS.sub("\ufffd", str(value))
 
 
+def one_line(value: Any) -> str:
+    """`value` as text on one line in which nothing acts."""
+    return printable(value).replace("\n", " ").replace("\t", " ")
+
+
 def human_size(size: float) -> str:
     """`size` bytes, rounded for people: ``497 MiB``."""
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):

@@ -172,7 +172,7 @@ def mutation(rule: Rule, rules: Sequence[Rule], document: Document) -> Mutation 
 def _edits(rule: Rule, donors: Sequence[Mapping[str, Any]], document: Mapping[str, Any]) -> Iterator[Edit]:
     """Edits that bring `document` nearer to one of `donors` in what `rule` reads, the smallest first."""
     expressions = [rule.expect, *([rule.when] if rule.when else [])]
-    read = [tuple(step for step in steps if not step.startswith("["))[:_first_index(steps)]
+    read = [tuple(step for step in steps if isinstance(step, str))[:_first_index(steps)]
             for expression in expressions for _path, steps in expression.steps]
     small: list[Edit] = []
     for path in dict.fromkeys(read):
@@ -208,9 +208,9 @@ def _edits(rule: Rule, donors: Sequence[Mapping[str, Any]], document: Mapping[st
         yield Edit((), donor)
 
 
-def _first_index(steps: Sequence[str]) -> int | None:
+def _first_index(steps: Sequence[str | int]) -> int | None:
     """Where a path goes into a list: lists are edited whole."""
-    return next((number for number, step in enumerate(steps) if step.startswith("[")), None)
+    return next((number for number, step in enumerate(steps) if isinstance(step, int)), None)
 
 
 def _leaves(value: Mapping[str, Any], path: Path = ()) -> Iterator[tuple[Path, Any]]:
