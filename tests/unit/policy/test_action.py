@@ -60,10 +60,10 @@ def play(folder: Path, *options: str) -> dict[str, Any]:
     (folder / "ours.yml").write_text(PACK, encoding="utf-8")
     (folder / "plan.json").write_text((ROOT / "examples" / "plan" / "ten-faults.json").read_text(encoding="utf-8"),
                                       encoding="utf-8")
-    tasks = [{"name": name, "muster.fleet.check": {
-                 key: value for key, value in {"documents": [DOCUMENT], **arguments}.items() if value is not None},
-              "ignore_errors": True}
-             for name, arguments in TASKS.items()]
+    tasks = []
+    for name, arguments in TASKS.items():
+        given = {key: value for key, value in {"documents": [DOCUMENT], **arguments}.items() if value is not None}
+        tasks.append({"name": name, "muster.fleet.check": given, "ignore_errors": True})
     # The host cannot be reached: the action must not try.
     plays = [{"hosts": "all", "gather_facts": False, "tasks": tasks}]
     (folder / "play.json").write_text(json.dumps(plays), encoding="utf-8")
