@@ -52,6 +52,13 @@ def resolve(site: Site, vm: VM, progress: Progress) -> Image | Template | None:
             vm=vm.name,
             todo="Build it (make image), or name another path",
         )
+    if not os.access(path, os.R_OK):
+        raise Conflict(
+            f"the image '{name}' at {path} cannot be read by this user; nothing was made",
+            site=site.name,
+            vm=vm.name,
+            todo="Give this user the right to read it",
+        )
     wanted = entry.get("sha256") or _beside(path)
     if wanted:
         found = sha256(path)

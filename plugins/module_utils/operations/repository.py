@@ -92,13 +92,20 @@ class Repository:
         self.root = root
 
     def folder(self, vm: VM) -> Path:
-        """The folder of one VM. Raises Damaged where a link below the root leads out of the repository."""
+        """The folder of one VM. Raises Damaged where a link below the root leads out of it, or nobody lets us look."""
         folder = self.root
         for name in (vm.owner.fleet, vm.site, vm.owner.vm):
             if not _NAME.fullmatch(name):
                 raise Damaged(f"'{name!s:.60}' is no name for a folder of the repository")
             folder /= name
-            if folder.is_symlink():
+            try:
+                linked = folder.is_symlink()
+            except OSError as error:  # what cannot be read is never "there are none"
+                raise Damaged(
+                    f"the restore points of VM '{vm.name}' at site '{vm.site}' in {self.root} cannot be read: "
+                    f"{error.strerror}; nothing was changed. Mend that folder's rights, then run again"
+                ) from error
+            if linked:
                 raise Damaged(
                     f"{folder} in the repository is a link and was not followed; nothing was changed. Put the folder "
                     "itself there, then run again"

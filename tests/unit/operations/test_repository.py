@@ -165,6 +165,12 @@ def test_a_folder_that_cannot_be_listed_is_no_empty_one(repository: Repository) 
         repository.points(WEB)
 
 
+def test_a_root_that_cannot_be_read_is_no_empty_one(tmp_path: Path) -> None:
+    """Root may read everything, so a name that no file system takes stands for the missing right."""
+    with pytest.raises(Damaged, match="of VM 'web' at site 'lab' in .* cannot be read: File name too long; nothing was"):
+        Repository(tmp_path / ("x" * 300)).points(WEB)
+
+
 @pytest.mark.parametrize("kind", ["symlink", "fifo", "folder"])
 def test_drills_are_kept_in_a_plain_file_alone(repository: Repository, tmp_path: Path, kind: str) -> None:
     """A link there would let a repository's writer append to any file of the controller."""
