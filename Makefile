@@ -40,7 +40,7 @@ test: unit contract e2e ## Unit, contract and end-to-end tests, in this order
 unit: install
 	$(PYTEST) tests/unit
 
-contract: install image
+contract: install image $(STAMPS)/packages-of-tests
 	$(PYTEST) tests/contract
 
 e2e: install image
@@ -61,6 +61,10 @@ $(STAMPS)/python:
 
 $(STAMPS)/packages: tools/prepare.py | $(STAMPS)/python
 	@$(PYTHON) tools/prepare.py
+	@touch $@
+
+$(STAMPS)/packages-of-tests: tools/prepare.py | $(STAMPS)/python
+	@$(PYTHON) tools/prepare.py --tests
 	@touch $@
 
 $(STAMPS)/venv: pyproject.toml $(STAMPS)/packages

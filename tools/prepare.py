@@ -1,4 +1,5 @@
-"""``python3 tools/prepare.py``: install the Debian packages that Muster needs on this machine, where they are missing.
+"""``python3 tools/prepare.py [--tests]``: install the Debian packages that Muster needs on this machine, where they are
+missing; with ``--tests`` those that only its tests need too.
 
 Exit code 0: all there; 2: one sentence says what is missing and what to do. Standard library only, no Muster import:
 this runs before the virtual environment exists.
@@ -34,12 +35,14 @@ WITHOUT_PROGRAM = (
     "grub-pc-bin",  # GRUB's boot code for BIOS machines
     "debian-archive-keyring",  # verifies what the guest image is built from
 )
+FOR_TESTS = ("chromium",)  # the report is opened in it
 FOR_OTHERS_THAN_ROOT = ("uidmap",)  # the guest image's user namespace
 SBIN = os.pathsep.join(("/usr/local/sbin", "/usr/sbin", "/sbin"))
 
 
-def wanted(root: bool) -> list[str]:
-    return sorted({*PROGRAMS.values(), *WITHOUT_PROGRAM, *(() if root else FOR_OTHERS_THAN_ROOT)})
+def wanted(root: bool, tests: bool) -> list[str]:
+    others = (*(() if root else FOR_OTHERS_THAN_ROOT), *(FOR_TESTS if tests else ()))
+    return sorted({*PROGRAMS.values(), *WITHOUT_PROGRAM, *others})
 
 
 def installed(packages: list[str]) -> set[str]:
@@ -49,9 +52,9 @@ def installed(packages: list[str]) -> set[str]:
     return {line.split()[0] for line in answer.splitlines() if line.endswith(" installed")}
 
 
-def missing_programs() -> list[str]:
+def missing_programs(tests: bool) -> list[str]:
     path = os.environ.get("PATH", "") + os.pathsep + SBIN
-    return sorted(name for name in PROGRAMS if not shutil.which(name, path=path))
+    return sorted(name for name in (*PROGRAMS, *(FOR_TESTS if tests else ())) if not shutil.which(name, path=path))
 
 
 def apt(arguments: list[str], root: bool) -> int:
@@ -62,14 +65,14 @@ def apt(arguments: list[str], root: bool) -> int:
     return subprocess.run(argv, check=False).returncode
 
 
-def prepare(root: bool) -> str:
+def prepare(root: bool, tests: bool) -> str:
     """Install what is missing; return "" or the sentence that says why it cannot be done."""
     if not shutil.which("apt-get") or not shutil.which("dpkg-query"):
-        missing = missing_programs()
+        missing = missing_programs(tests)
         if not missing:
             return ""
         return f"This machine has no apt; install these programs by its own package manager: {', '.join(missing)}."
-    packages = wanted(root)
+    packages = wanted(root, tests)
     missing = sorted(set(packages) - installed(packages))
     if not missing:
         return ""
@@ -83,7 +86,7 @@ def prepare(root: bool) -> str:
 
 
 def main() -> int:
-    problem = prepare(os.geteuid() == 0)
+    problem = prepare(os.geteuid() == 0, "--tests" in sys.argv[1:])
     if problem:
         print(problem, file=sys.stderr)
     return 2 if problem else 0

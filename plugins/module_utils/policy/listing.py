@@ -109,7 +109,8 @@ def listing(rows: Iterable[Mapping[str, Any]]) -> Listing:
             if sentence.startswith(start):
                 sentence = sentence[len(start):]
                 break
-        clause, stop, reason = sentence.partition(". ")
+        # What failed is said first, and then why the rule is there; other outcomes say the first alone.
+        clause, stop, reason = sentence.partition(". ") if outcome == "fail" else (sentence, "", "")
         key = (rule, made.stages(_text(row, "stage")), made.outcomes(outcome), made.reasons(reason),
                made.dates(_text(row, "since")), row.get("new") is True)
         group = made.groups.setdefault(key, ([], []))

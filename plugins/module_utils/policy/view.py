@@ -101,15 +101,16 @@ def _vms(shown: list[dict[str, Any]], compliance: Row) -> list[dict[str, Any]]:
 
 def _groups(found: Listing) -> list[dict[str, Any]]:
     """The first findings by rule, as the page shows them without its script."""
-    groups: dict[int, dict[str, Any]] = {}
+    groups: dict[str, dict[str, Any]] = {}
     outcomes, stages = found.outcomes.list(), found.stages.list()
     clauses, reasons, dates = found.clauses.list(), found.reasons.list(), found.dates.list()
     for _place, item in zip(range(PLAIN_FINDINGS), found.items(), strict=False):
         rule, title, severity, fix, controls = found.rules[item.rule]
-        group = groups.setdefault(item.rule, {
+        group = groups.setdefault(rule, {
             "rule": rule, "title": title, "severity": severity, "fix": fix, "controls": controls,
             "reason": reasons[item.reason], "counts": Counter(), "items": []})
         group["reason"] = group["reason"] or reasons[item.reason]
+        group["fix"] = group["fix"] or fix
         group["counts"][outcomes[item.outcome]] += 1
         vm, site, place = found.subjects[item.subject]
         reason = reasons[item.reason]

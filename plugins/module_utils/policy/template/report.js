@@ -28,10 +28,11 @@
   const word = (outcome) => Object.hasOwn(data.words, outcome) ? data.words[outcome] : outcome;
 
   // Findings, a number for each in these lists.
-  const rule = [], subject = [], stage = [], outcome = [], clause = [], reason = [], since = [], fresh = [], why = [];
+  const rule = [], subject = [], stage = [], outcome = [], clause = [], reason = [], since = [], fresh = [], why = new Map();
   data.groups.forEach((group) => {
     const [ofRule, ofStage, ofOutcome, ofReason, ofSince, isNew, subjects, clauses] = group;
-    if (!why[ofRule]) why[ofRule] = ofReason;
+    const named = data.rules[ofRule][0];
+    if (!why.get(named)) why.set(named, ofReason);
     subjects.forEach((one, place) => {
       rule.push(ofRule); subject.push(one); stage.push(ofStage); outcome.push(ofOutcome); reason.push(ofReason);
       since.push(ofSince); fresh.push(isNew); clause.push(Array.isArray(clauses) ? clauses[place] : clauses);
@@ -61,8 +62,8 @@
       all.slice(shown, shown + size).forEach(draw);
       shown = Math.min(shown + size, all.length);
       button.hidden = shown >= all.length;
-      button.textContent = "Show " + number(Math.min(size, all.length - shown)) + " more of "
-        + number(all.length - shown) + " " + what;
+      const left = all.length - shown;
+      button.textContent = left ? "Show " + number(Math.min(size, left)) + " more of " + number(left) + " " + what : "";
     }
     button.onclick = more;
     more();
@@ -75,7 +76,7 @@
     fill(slots, {
       name: byVm ? title : vm, where: byVm ? severity + " · " + id : site === vm ? "" : site,
       clause: data.clauses[clause[row]], place: byVm ? "" : place, stage: data.stages[stage[row]],
-      reason: byVm || reason[row] !== why[rule[row]] ? data.reasons[reason[row]] : "",
+      reason: byVm || reason[row] !== why.get(id) ? data.reasons[reason[row]] : "",
       since: fresh[row] ? "new" : since[row] ? "since " + data.dates[since[row]].slice(0, 10) : "",
     });
     slots.since.classList.toggle("new", Boolean(fresh[row]));
@@ -96,7 +97,7 @@
       const rest = rows.length <= 400 ? names.length - 3 : rows.length - 3;
       fill(slots, {
         title, about: names.slice(0, 3).join(", ") + (rest > 0 ? " and " + number(rest) + " more" : ""),
-        reason: data.reasons[why[rule[first]]],
+        reason: data.reasons[why.get(id)],
         fix: rows.map((row) => data.rules[rule[row]][3]).find(Boolean) || "",
       });
       slots.controls.replaceChildren(element("code", "", id), ...controls.map((one) => element("span", "control", one)));
