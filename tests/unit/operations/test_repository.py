@@ -167,7 +167,7 @@ def test_a_folder_that_cannot_be_listed_is_no_empty_one(repository: Repository) 
 
 def test_a_root_that_cannot_be_read_is_no_empty_one(tmp_path: Path) -> None:
     """Root may read everything, so a name that no file system takes stands for the missing right."""
-    with pytest.raises(Damaged, match="of VM 'web' at site 'lab' in .* cannot be read: File name too long; nothing was"):
+    with pytest.raises(Damaged, match=r"of VM 'web' at site 'lab' in .* cannot be read: File name too long; nothing"):
         Repository(tmp_path / ("x" * 300)).points(WEB)
 
 
