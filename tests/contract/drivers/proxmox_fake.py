@@ -1,7 +1,6 @@
 """fakepve, and what it leaves out: where fakepve takes a request and changes nothing, this does what Proxmox does.
 
-Written after Proxmox's own sources (qemu-server, pve-manager, pve-ha-manager) and manual pages, for what the driver
-asks for alone. What is proved with these additions is marked so in docs/drivers/proxmox.md.
+Written after what is known of Proxmox's behaviour, and not held against a Proxmox, for what the driver asks for alone. What is proved with these additions is marked so in docs/drivers/proxmox.md.
 """
 
 from __future__ import annotations
