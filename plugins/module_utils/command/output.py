@@ -20,6 +20,10 @@ def to_file(path: str, pieces: Iterable[str]) -> None:
     target = Path(path)
     if target.is_dir():
         raise CannotCheckError(f"{path}: is a folder. Name a file in it.")
+    if target.exists() and not target.is_file():
+        raise CannotCheckError(f"{path}: is a device or a pipe, and a file would take its place. Leave --output out "
+                               "to write to standard output.")
+    target = target.resolve()  # a link stays one
     try:
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
     except OSError as error:

@@ -78,6 +78,7 @@ CASES: dict[str, tuple[str, str | bytes, tuple[str, ...], list[str]]] = {
                            ["bad.json: has facts of 'db', which is no VM"]),
     "guests, of a plan": ("bad.json", '{"db": {"facts": {}}}', ("check", "plan.json", "--guests", "bad.json"),
                           ["'db'"]),
+    "output, device": ("x", "", ("check", "fleet.yml", "--output", "/dev/null"), ["/dev/null: is a device or a pipe"]),
     "output, folder": ("x", "", ("check", "fleet.yml", "--output", "."), [".: is a folder"]),
     "output, no folder": ("x", "", ("check", "fleet.yml", "--output", "none/r.json"),
                           ["none/r.json: cannot be written"]),

@@ -101,6 +101,16 @@ def test_a_report_is_written_into_a_file_and_summed_up(muster: Muster, folder: P
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
 
 
+def test_a_link_to_a_report_stays_one_and_permissions_are_kept(muster: Muster, folder: Path) -> None:
+    (folder / "real.csv").write_text("old", encoding="utf-8")
+    (folder / "real.csv").chmod(0o640)
+    (folder / "out.csv").symlink_to("real.csv")
+    assert muster("check", "fleet.yml", "--format", "csv", "--output", "out.csv").code == 0
+    assert (folder / "out.csv").is_symlink()
+    assert (folder / "real.csv").read_text(encoding="utf-8").startswith("outcome,")
+    assert (folder / "real.csv").stat().st_mode & 0o777 == 0o640
+
+
 def test_by_control_with_gaps(muster: Muster) -> None:
     done = muster("check", "fleet.yml", "--framework", "pci_dss_4")
     assert "PCI DSS  pci_dss_4\n" in done.out
