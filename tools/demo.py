@@ -140,7 +140,7 @@ def clean() -> int:
     if any(left.values()):
         print("Something is left, see above; remove it by hand, or run make demo-clean again.", file=sys.stderr)
         return 1
-    print("Nothing of the demo is left; the image cache stays.")
+    print("Nothing of the demo is left; the image cache and the logs that libvirt keeps of every VM stay.")
     return 0
 
 
