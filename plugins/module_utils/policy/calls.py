@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from .functions import ANY, FUNCTIONS, CallError
 from .runtime import Budget, kind, weigh_texts
+from .tree import Node, size_of
 from .writer import Value
 
 if TYPE_CHECKING:
     from .compiler import Compiler
 
-Node = Mapping[str, Any]
 
 # Functions whose answer needs no look at the types of its arguments when these are known.
 _ANSWERS = {"length": "number", "size": "number", "duration": "number", "age": "number", "lower": "string",
@@ -217,7 +217,7 @@ def _judge(wanted: bool) -> Callable[[Compiler, list[Node], Value], Value]:
         name, item, first = out.name(), out.name(), out.name()
         base = compiler.items(children[0], source, name)
         with out.block("else:"):
-            out.spend(f"len({base.atom}) * {_cost(body)}")
+            out.spend(f"len({base.atom}) * {size_of(body)}")
             out.put(f"{name} = {not wanted}")
             out.put(f"{first} = None")
             with out.loop(item, base.atom):
@@ -263,7 +263,7 @@ def _each(compiler: Compiler, function: str, items: Node, body: Node, source: Va
     if compiler.nulls:
         out.put(f"if {base.atom}.__class__ is not list: raise EvaluationError('{function}() needs a list')")
     with out.block(f"if {base.atom}.__class__ is list:"):
-        out.spend(f"len({base.atom}) * {_cost(body)}")
+        out.spend(f"len({base.atom}) * {size_of(body)}")
         out.put(f"{name} = []")
         with out.loop(item, base.atom):
             if not base.whole:
@@ -291,12 +291,6 @@ def pick(function: str, items: list[Any], keys: list[Any], budget: Budget) -> An
         return None
     chosen = min if function == "min_by" else max
     return items[chosen(range(len(items)), key=keys.__getitem__)]
-
-
-def _cost(body: Node) -> int:
-    if body["type"] == "slice":
-        return 1
-    return 1 + sum(_cost(child) for child in body.get("children", ()))
 
 
 def check_literals(name: str, node: Node) -> None:

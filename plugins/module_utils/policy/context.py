@@ -97,7 +97,8 @@ def _others(shown: list[Document], number: int) -> list[Document]:
 
 def _summary(vm: Mapping[str, Any]) -> Document:
     """What a list shows of `vm`: cut, so that no VM's text can make the documents of others too long."""
-    return {key: vm[key][:_MAX_TEXT] for key in ("name", "site", "host", "zone", "power") if isinstance(vm.get(key), str)}
+    return {key: vm[key][:_MAX_TEXT] for key in ("name", "site", "host", "zone", "power")
+            if isinstance(vm.get(key), str)}
 
 
 # Networks

@@ -13,11 +13,12 @@ from functools import cached_property
 from typing import Any
 
 from .calls import check_literals
-from .compiler import Compiled, Node, Source, path_of, steps_of, write_source
+from .compiler import Compiled, Source, write_source
 from .documents import Absent, DocumentError, normal
 from .functions import FUNCTIONS, SPECIAL, CallError
 from .patterns import Pattern, PatternError
 from .runtime import EvaluationError, truthy
+from .tree import Node, path_of, steps_of
 from .writer import TooDeep
 
 MAX_LENGTH = 1_000

@@ -12,11 +12,12 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from .compiler import Node, write_source
+from .compiler import write_source
 from .documents import Absent
 from .expressions import Expression
 from .patterns import Pattern
 from .runtime import truthy
+from .tree import Node
 
 _SHOWN = 3
 _ITEMS = 2
@@ -123,7 +124,7 @@ def _expression(node: Node) -> Expression:
 
 
 def _patterns(node: Node) -> Iterator[str]:
-    children = () if node["type"] == "slice" else node.get("children", ())
+    children: list[Node] = [] if node["type"] == "slice" else list(node.get("children", ()))
     if node["type"] == "function_expression" and node["value"] == "matches":
         yield children[0]["value"]
     for child in children:

@@ -106,7 +106,7 @@ def _expression(raw: dict[str, Any], key: str, where: str) -> Expression:
     facts = SITE_FACTS if about == "site" else VM_FACTS
     for path, steps in expression.steps:
         if steps[0] not in facts:
-            near = difflib.get_close_matches(steps[0], facts, 1)
+            near = difflib.get_close_matches(str(steps[0]), facts, 1)
             raise PackError(f"{never} '{path}' begins with '{steps[0]:.60}', which is not a field of a {about}. "
                             + (f"Write '{near[0]}'." if near else "docs/policy.md lists them."))
     return expression
