@@ -54,8 +54,8 @@ def run(plan: Path, output: Path) -> None:
 
 
 def findings(output: Path, vms: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:
-    """Checkov's findings as pairs of a rule of ours and the address of a VM. Raises KeyError for a check that no rule of
-    ours stands for."""
+    """Checkov's findings as pairs of a rule of ours and the address of a VM. Raises KeyError for a check that no rule
+    of ours stands for."""
     users: defaultdict[str, set[str]] = defaultdict(set)
     for vm in vms:
         address = vm["terraform_address"]
