@@ -1,7 +1,7 @@
 """What the three tiers share: their markers, a libvirt that answers, the guest image, a storage pool of the tests' own.
 
-Each folder is a tier and gives its tests its marker: ``tests/unit`` needs nothing but Python, ``tests/contract``
-libvirt, ``tests/e2e`` libvirt and the guest image.
+Each folder is a tier and gives its tests its marker: ``tests/unit`` and ``tests/fuzz`` need nothing but Python,
+``tests/contract`` libvirt, ``tests/e2e`` libvirt and the guest image.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ sys.path.extend(str(folder) for folder in sorted((CHECKOUT / "tests").glob("*/*/
 
 from tools import libvirt_daemon  # noqa: E402
 
-TIERS = ("unit", "contract", "e2e")
+TIERS = {"unit": "unit", "fuzz": "unit", "contract": "contract", "e2e": "e2e"}  # by folder
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder = item.path.relative_to(CHECKOUT / "tests").parts[0]
         if folder in TIERS:
-            item.add_marker(getattr(pytest.mark, folder))
+            item.add_marker(getattr(pytest.mark, TIERS[folder]))
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,8 @@ from .grammar import KEYS, expression
 ERROR = object()
 _ATTRIBUTES = {"get", "values", "append", "settled", "__class__"}
 _NAME = re.compile(r"[tk][0-9]+|d|now|b|run")
-_STATEMENTS = (ast.FunctionDef, ast.Assign, ast.AugAssign, ast.If, ast.For, ast.Expr, ast.Return, ast.Break, ast.Continue,
+_STATEMENTS = (ast.FunctionDef, ast.Assign, ast.AugAssign, ast.If, ast.For, ast.Expr, ast.Return, ast.Break,
+    ast.Continue,
                ast.Pass, ast.Raise)
 DOCUMENTS: tuple[dict[str, Any], ...] = (
     {}, {"a": [{"b": 1, "a": "x"}, {"a": None}], "b": {"a": [1, 2, 3]}, "c": "2 GiB"},
@@ -35,13 +36,17 @@ def read(text: str, nulls: bool = False) -> Expression | None:
     try:
         found = compile_expression(text, nulls)
     except ExpressionError as error:
-        assert len(str(error)) < 1500
+        told(error)
         return None
     _harmless(found.source.text)
     for path, steps in found.steps:
         assert path
         assert steps
     return found
+
+
+def told(error: Exception) -> None:
+    assert 0 < len(str(error)) < 1500
 
 
 def _harmless(source: str) -> None:
@@ -68,7 +73,7 @@ def worth(found: Expression, document: dict[str, Any]) -> Any:
     try:
         value = found.run(document, NOW)
     except (EvaluationError, CallError) as error:
-        assert str(error)
+        told(error)
         return ERROR
     _plain(value)
     return value

@@ -9,7 +9,8 @@ from .choices import Choices
 KEYS = ("a", "b", "c")
 _ODD = ('"x y"', '"a.b"', '"\\""', '"\\ud800"', '"[0]"', '"\\u2028"', '""', '"__class__"', "__class__", '"\\n"')
 _PATTERNS = ("a", "^a*$", "(a|b)+c?", "[^x]{2}", "\\\\d+", "^$", "(){3}", ".")
-_LITERALS = ("`1`", "`true`", "`false`", "`0`", "`1.0`", "`[]`", "`{}`", "`[1, null]`", "`[[1], 2]`", "'a'", "'x'", "''",
+_LITERALS = ("`1`", "`true`", "`false`", "`0`", "`1.0`", "`[]`", "`{}`", "`[1, null]`", "`[[1], 2]`", "'a'", "'x'",
+    "''",
              "`\"a\"`", "`{\"a\": 1}`", "`-0`", "`1e300`", "`9223372036854775807`", "`null`", "`[\"a\", \"x\"]`",
              "`\"\\ud800\"`", "'\\''", "`[true, 1, \"1\"]`")
 _EQUAL = ("==", "!=")
@@ -26,7 +27,8 @@ _MADE = {
               "all({list}, &{truth})", "any({list}, &{truth})", "contains({list}, {value})", "contains({text}, {text})",
               "one_of({text}, {list})", "one_of({value}, ['a', 'x'])", "matches('{pattern}', {text})",
               "starts_with({text}, {text})", "ends_with({text}, {text})", "({list} {equal} {list})",
-              "version_at_least({text}, '1.2.3')", "cidr_contains('10.0.0.0/8', {text})", "({value} {equal} {literal})"),
+              "version_at_least({text}, '1.2.3')", "cidr_contains('10.0.0.0/8', {text})",
+              "({value} {equal} {literal})"),
     "number": ("length({list})", "length({list}[?{truth}])", "sum({list})", "max({list})", "min({list})", "avg({list})",
                "abs({number})", "ceil({number})", "floor({number})", "to_number({value})", "length({text})",
                "max_by({list}, &{number}).b", "size({text})", "duration({value})", "age({text})", "{list}[0]",
@@ -42,8 +44,10 @@ _MADE = {
               "{list}[99999999999999999999]"),
 }
 _SETTLED = {
-    "truth": ("(!(!({truth})) && {truth})", "(!(!({truth})) || {truth})", "present({value})", "default({truth}, {truth})",
-              "default({truth}, `true`)", "(!({value}) && {truth})", "!(present({value}))", "default({truth}, `false`)"),
+    "truth": ("(!(!({truth})) && {truth})", "(!(!({truth})) || {truth})", "present({value})",
+    "default({truth}, {truth})",
+              "default({truth}, `true`)", "(!({value}) && {truth})", "!(present({value}))",
+              "default({truth}, `false`)"),
     "number": ("default({number}, {number})", "not_null({number}, {number})"),
     "text": ("({text} || 'x')", "default({text}, {text})", "not_null({text}, {value})"),
     "list": ("default({list}, `[]`)", "({list} || `[1]`)"),

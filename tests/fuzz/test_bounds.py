@@ -1,0 +1,105 @@
+"""What was found by reading and by fuzzing: bounds that could be dodged, and answers that came too early."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from muster.model.units import parse_duration, parse_size
+from muster.policy.context import enrich
+from muster.policy.documents import Absent, normal
+from muster.policy.evaluate import check
+from muster.policy.expressions import EvaluationError, compile_expression
+from muster.policy.packfile import load_rules
+from muster.policy.patterns import Pattern
+from muster.policy.rulefile import PackError
+from muster.policy.selftest import NOW
+
+CASES = yaml.safe_load((Path(__file__).parent / "bounds.yml").read_text(encoding="utf-8"))
+BIG = {str(number): 0 for number in range(20_000)}
+DOCUMENTS: dict[str, dict[str, Any]] = {
+    "objects": {"a": {**BIG, "x": 1}, "b": {**BIG, "y": 1}},
+    "numbers": {"t": [*range(1, 50_000), "x"]},
+    "holes": {"t": [*range(50_000), None]},
+    "text": {"t": "x" * 65_000},
+    "short": {"t": "x" * 60},
+}
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["what"] for case in CASES])
+def test_every_work_is_counted(case: dict[str, str]) -> None:
+    text = case["text"].format(many="[@, @]" + " | [@, @][]" * 12, join14=" | join('', [@, @])" * 14,
+                               twice18=" | [@, @]" * 18)
+    with pytest.raises(EvaluationError, match="takes more than"):
+        compile_expression(text).evaluate(normal(DOCUMENTS[case["document"]]), NOW)
+
+
+LATER = [
+    # Of two values that are not known the one that comes with the apply can still decide: nothing settles it before.
+    ("default(a && b, `true`)", {"unknown": ["b"]}),
+    ("default(a || b, `false`)", {"unknown": ["b"]}),
+    ("default(all(d, &e), `true`)", {"d": [{}, {}], "unknown": ["d[1].e"]}),
+    ("default(any(d, &e), `false`)", {"d": [{}, {}], "unknown": ["d[1].e"]}),
+    ("present(contains(d, 'x'))", {"d": [None, "a"], "unknown": ["d[1]"]}),
+    ("default(d == `[1, 2]`, `true`)", {"d": [None, 2], "unknown": ["d[1]"]}),
+    # The value that `||` gives is the one that comes, though its truth is known.
+    ("(a || 'x') == 'x'", {"unknown": ["a"]}),
+    ("to_string(d)", {"d": [{"e": 1}], "unknown": ["d[0].e"]}),
+]
+
+
+@pytest.mark.parametrize(("text", "document"), LATER, ids=[text for text, _document in LATER])
+def test_what_comes_later_is_not_settled(text: str, document: dict[str, Any]) -> None:
+    found = compile_expression(text).evaluate(normal(document), NOW)
+    assert isinstance(found, Absent)
+    assert not found.settled
+
+
+def test_an_item_that_was_chosen_is_not_taken_for_a_whole_list() -> None:
+    """It passed: `@` of the item that is null was taken for a value that differs from 'x'."""
+    found = compile_expression("all(max_by(p, &[0]), &@ != 'x')").evaluate(normal({"p": [[1, None]]}), NOW)
+    assert isinstance(found, Absent)
+
+
+@pytest.mark.parametrize("text", ["sum(a) > `1`", "!(sum([sum(a), sum(b)]) > `1`)", "avg(a) > `1`"])
+def test_a_sum_beyond_all_numbers_is_an_error(text: str) -> None:
+    with pytest.raises(EvaluationError, match="out of range"):
+        compile_expression(text).evaluate(normal({"a": [1e308, 1e308], "b": [-1e308, -1e308]}), NOW)
+
+
+def test_a_pattern_of_nothing_is_read_at_once() -> None:
+    """Each level once took 256 times as long as the one before."""
+    assert Pattern("(" * 20 + "){256}" * 20).search("") is True
+
+
+def test_blanks_in_a_size_are_read_in_linear_time() -> None:
+    """Once quadratic: 60,000 blanks took minutes."""
+    text = "1" + " " * 60_000 + "x"
+    for read in (parse_size, parse_duration):
+        with pytest.raises(ValueError, match="write a number"):
+            read(text)
+    assert (parse_size(" 2 GiB\n"), parse_duration(" 1d 12h ")) == (2 << 30, 129_600)
+
+
+def test_cpus_that_are_named_again_and_again_are_no_work() -> None:
+    assert "pinned_cpus" not in enrich([{"cpu_pinning": ",".join(["0-4095"] * 3000)}])[0]
+    assert enrich([{"cpu_pinning": "0-3,8"}])[0]["pinned_cpus"] == 5
+
+
+def test_a_long_name_says_nothing_of_the_others() -> None:
+    """It once made the documents of its peers too long, and their findings errors."""
+    shared = {"site": "lab", "anti_affinity": "g", "cpus": 2}
+    report = check([{"name": "quiet", **shared}, {"name": "x" * 70_000, **shared}],
+                   load_rules(["muster/baseline"]), "spec", now=NOW)
+    assert not [finding for finding in report.findings if finding.vm == "quiet" and finding.outcome == "error"]
+
+
+def test_links_that_lead_in_a_circle_are_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").symlink_to("b.yml")
+    (tmp_path / "b.yml").symlink_to("a.yml")
+    (tmp_path / "pack.yml").write_text('pack: p\nversion: "1.0"\ntitle: t\ninclude: [a.yml]\n', encoding="utf-8")
+    for name in ("a.yml", "pack.yml", "a\0"):
+        with pytest.raises(PackError, match=r"in a circle|is not followed"):
+            load_rules([str(tmp_path / name)])
