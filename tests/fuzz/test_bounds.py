@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +104,24 @@ def test_links_that_lead_in_a_circle_are_one_sentence(tmp_path: Path) -> None:
     for name in ("a.yml", "pack.yml", "a\0"):
         with pytest.raises(PackError, match=r"in a circle|is not followed"):
             load_rules([str(tmp_path / name)])
+
+
+OBSERVED = [
+    # A key that begins with a bracket was taken for an index: a ValueError ended the whole check.
+    ("default(name.\"[x\", 'b') == 'a'", {"name": "web"}, "is not set"),
+    # What stands in a list of secrets was shown.
+    ("all(guest.tokens, &@ == 'x')", {"guest": {"tokens": ["x", "hunter2"]}}, "guest.tokens has another value"),
+]
+
+
+@pytest.mark.parametrize(("expect", "document", "part"), OBSERVED, ids=[expect for expect, _, _ in OBSERVED])
+def test_what_a_finding_tells(expect: str, document: dict[str, Any], part: str, tmp_path: Path) -> None:
+    pack = {"pack": "p", "version": "1.0", "title": "t", "rules": [
+        {"id": "r", "title": "t", "severity": "low", "stages": ["spec", "guest"], "why": "w", "expect": expect,
+         "tests": {"pass": [document], "fail": [document]}}]}
+    (tmp_path / "p.yml").write_text(json.dumps(pack), encoding="utf-8")
+    rules = load_rules([str(tmp_path / "p.yml")])
+    (finding,) = check([document], rules, "guest" if "guest" in document else "spec", now=NOW).findings
+    assert finding.outcome == "fail"
+    assert part in finding.sentence
+    assert "hunter2" not in finding.sentence

@@ -63,7 +63,7 @@ def _values(expression: Expression, document: Any, before: str, told: set[str]) 
         name = f"{before}{path}"
         if isinstance(value, Absent):
             yield f"{name} is {'not set' if value.settled else 'known only after apply'}"
-        elif any(word in name.lower() for word in _SECRET):
+        elif _is_secret(name):
             yield f"{name} is set to another value"
         else:
             yield f"{name} is {_shown(value)}"
@@ -83,7 +83,7 @@ def _items(quantifier: _Quantifier, document: dict[str, Any], now: datetime) -> 
 
 def _item(quantifier: _Quantifier, item: Any, number: int) -> str:
     if not isinstance(item, dict):
-        return f"{quantifier.path} has {_shown(item)}"
+        return f"{quantifier.path} has {'another value' if _is_secret(quantifier.path) else _shown(item)}"
     label = next((str(item[key])[:_LENGTH] for key in _NAMES if isinstance(item.get(key), str)), str(number))
     what = f"{quantifier.path}[{label}]"
     values = list(_values(quantifier.body, item, f"{what}.", set()))
@@ -131,9 +131,11 @@ def _patterns(node: Node) -> Iterator[str]:
         yield from _patterns(child)
 
 
+def _is_secret(path: str) -> bool:
+    return any(word in path.lower() for word in _SECRET)
+
+
 def _step(value: Any, step: str | int) -> Any:
-    if isinstance(step, str) and step.startswith("["):
-        step = int(step[1:-1])
     if isinstance(step, int) and isinstance(value, list):
         return value[step] if -len(value) <= step < len(value) else Absent()
     return value.get(step, Absent()) if isinstance(value, dict) else value if isinstance(value, Absent) else Absent()
