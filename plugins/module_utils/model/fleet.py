@@ -57,8 +57,8 @@ class Waiver:
 
 @dataclass(frozen=True)
 class Fleet:
-    """What a fleet file says. `vms` bear the ownership mark that they shall have; `lines` tells by name of a VM on which
-    line of `source` its entry stands."""
+    """What a fleet file says. `vms` bear the ownership mark that they shall have; `lines` tells by name of a VM on
+    which line of `source` its entry stands."""
 
     name: str
     sites: Mapping[str, Site]

@@ -224,4 +224,3 @@ def _verdict(missed: int, compliance: Row, found: Listing) -> tuple[str, str]:
     if number(compliance.get("passed")):
         return "good", "Every rule that applies is satisfied"
     return "warn", "Nothing was inspected"
-

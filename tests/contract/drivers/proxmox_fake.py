@@ -1,6 +1,7 @@
 """fakepve, and what it leaves out: where fakepve takes a request and changes nothing, this does what Proxmox does.
 
-Written after what is known of Proxmox's behaviour, and not held against a Proxmox, for what the driver asks for alone. What is proved with these additions is marked so in docs/drivers/proxmox.md.
+Written after what is known of Proxmox's behaviour, and not held against a Proxmox, for what the driver asks for alone.
+What is proved with these additions is marked so in docs/drivers/proxmox.md.
 """
 
 from __future__ import annotations
