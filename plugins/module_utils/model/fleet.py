@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from .catalogue import beside, catalogue, read_site
 from .consistency import complete
 from .errors import FleetErrors, ModelError, Path, nearest, show
 from .fields import field as table_field
-from .fleet_fields import COUNT, LAYER_FIELDS, MAX_VMS, SITE_FIELDS, TOP_FIELDS, WAIVER_FIELDS
+from .fleet_fields import COUNT, LAYER_FIELDS, MAX_VMS, TOP_FIELDS, WAIVER_FIELDS
 from .normal import layer, without_unset
 from .patterns import NAME, RULES
 from .vm import VM, Mark
@@ -131,7 +132,7 @@ class _Reader:
         waivers = self.read_waivers(vms)
         if self.problems:
             raise FleetErrors(self.located())
-        rules = [self.beside(rule) if rule.startswith("./") else rule for rule in rules]
+        rules = [beside(rule, os.path.dirname(self.source)) if rule.startswith("./") else rule for rule in rules]
         return Fleet(name, self.sites, vms, tuple(rules), waivers, self.source, self.lines)
 
     def located(self) -> list[ModelError]:
@@ -165,26 +166,13 @@ class _Reader:
             self.problem(f"{show(value)} is not a mapping; {missing}", (key,))
         return Map(1)
 
-    def beside(self, path: str) -> str:
-        """`path`, from the folder of the fleet file where it is relative."""
-        return os.path.normpath(os.path.join(os.path.dirname(self.source), path))
-
     def read_sites(self) -> dict[str, Site]:
         sites = {}
         for name, value in self.mapping("sites", "add a site, such as 'lab: {platform: libvirt}'").items():
             path: Path = ("sites", name)
             self.name(name, path, "")
-            options = without_unset(layer(value, SITE_FIELDS, path, self.problems))
-            for image, where in options.get("images", {}).items():
-                if "url" in where and "path" not in where and "sha256" not in where:
-                    self.problem("'sha256' is missing; an image from a URL needs it", (*path, "images", image))
-                if "path" in where:
-                    where["path"] = self.beside(where["path"])
-            for holder, key in ((options.get("ssh"), "key"), (options.get("tls"), "ca"), (options, "credentials"),
-                                (options, "repository")):
-                if holder and key in holder:
-                    holder[key] = self.beside(holder[key])
-            sites[name] = Site(name, str(options.pop("platform", "")), options)
+            platform, options = read_site(value, path, self.problems, os.path.dirname(self.source))
+            sites[name] = Site(name, platform, options)
         return sites
 
     def read_vms(self, fleet: str) -> tuple[VM, ...]:
@@ -275,7 +263,7 @@ class _Reader:
         elif self.sites and site not in self.sites:
             problems.append(ModelError(f"there is no site {show(site)}; {nearest(site, self.sites)}", ("site",)))
         if site in self.sites:
-            self.check_catalogue(self.sites[site], spec, problems)
+            catalogue(site, self.sites[site].options, spec, problems)
         for problem in between + problems:
             field_ = problem.keys[:1]
             written = [origin for origin in layers if field_ and _holds(self.document, (*origin, *field_))]
@@ -285,24 +273,6 @@ class _Reader:
             owner = path if problem in between else origin
             self.problems.append(ModelError(problem.problem, (*owner, *problem.keys), self.source, line))
         return site or "", spec
-
-    def check_catalogue(self, site: Site, spec: Mapping[str, Any], problems: list[ModelError]) -> None:
-        images, networks, tiers = site["images"], site["networks"], site["tiers"]
-        image = spec.get("image")
-        if images and image is not None and image not in images:
-            problems.append(ModelError(f"site '{site.name}' has no image {show(image)}; {nearest(image, images)}",
-                                       ("image",)))
-        for index, nic in enumerate(spec.get("nics", ())):
-            network = nic.get("network")
-            if networks and network is not None and network not in (*networks, "user"):
-                problems.append(ModelError(
-                    f"site '{site.name}' has no network {show(network)}; {nearest(network, networks)}",
-                    ("nics", index, "network")))
-        for index, disk in enumerate(spec.get("disks", ())):
-            tier = disk.get("tier")
-            if tiers and tier is not None and tier not in tiers:
-                problems.append(ModelError(f"site '{site.name}' has no tier {show(tier)}; {nearest(tier, tiers)}",
-                                           ("disks", index, "tier")))
 
     def check_shared(self, vms: list[VM]) -> None:
         """What two VMs of one site cannot both have: a MAC address, a forwarded port of the host."""
