@@ -15,12 +15,17 @@ COMMAND_PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/sbin
 export PATH := $(COMMAND_PATH)
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help install image libvirt demo demo-clean test unit contract e2e molecule lint fuzz bench
+PLUGINS ?= $(HOME)/.terraform.d/plugins
+
+.PHONY: help install install-provider image libvirt demo demo-clean test unit contract e2e molecule lint fuzz bench
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMPS)/venv $(COLLECTION) ## Debian packages, .venv, the collection under build/collections
+
+install-provider: install ## The provider of Terraform and OpenTofu, in the user's plugins (PLUGINS=FOLDER for another mirror)
+	@$(BIN)/python -m muster_provider.install "$(PLUGINS)"
 
 image: $(STAMPS)/packages ## Build the guest image, or verify the cached one, and print its path
 	@$(PYTHON) -m tools.image.build

@@ -21,7 +21,8 @@ def programs() -> dict[str, list[str]]:
     """The checks that run one after the other: name and argument list."""
     return {
         "ruff": [str(BIN / "ruff"), "check", "."],
-        "mypy": [str(BIN / "mypy"), *[word for room in STRICT for word in ("-p", f"muster.{room}")], "-p", "tools"],
+        "mypy": [str(BIN / "mypy"), *[word for room in STRICT for word in ("-p", f"muster.{room}")],
+                 "-p", "muster_provider", "-p", "tools"],
         "import-linter": [str(BIN / "lint-imports"), "--cache-dir", str(BUILD / "import-linter-cache")],
         "ansible-lint": [str(BIN / "ansible-lint"), "--offline", "--profile", "production"],
         "changelog": [str(BIN / "antsibull-changelog"), "lint"],
@@ -29,12 +30,14 @@ def programs() -> dict[str, list[str]]:
 
 
 def environment() -> dict[str, str]:
-    """mypy finds the package `muster` by a link, as it does not read editable installs."""
-    link = BUILD / "mypy" / "muster"
-    link.parent.mkdir(parents=True, exist_ok=True)
-    if not link.is_symlink():
-        link.symlink_to(CHECKOUT / "plugins" / "module_utils")
-    return {**os.environ, "MYPYPATH": str(link.parent), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    """mypy finds the packages by links, as it does not read editable installs."""
+    links = BUILD / "mypy"
+    links.mkdir(parents=True, exist_ok=True)
+    for name, folder in (("muster", "plugins/module_utils"), ("muster_provider", "cdktf/provider")):
+        link = links / name
+        if not link.is_symlink():
+            link.symlink_to(CHECKOUT / folder)
+    return {**os.environ, "MYPYPATH": str(links), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
 
 
 def main() -> int:

@@ -1,0 +1,56 @@
+"""The rulebook at plan time: the sentence of each rule that a configuration fails, at the attribute it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from muster.model.fields import VM_FIELDS
+from muster.model.fleet import Site
+from tf.utils import Diagnostics
+
+from . import values
+from .settings import Settings
+
+# What only the other VMs of the fleet tell. One resource does not see them: `muster check` of the whole plan does.
+_OTHERS = ("peers", "peer_count", "peers_on_host", "siblings", "sibling_count", "siblings_running", "service_hosts",
+           "service_zones", "neighbours", "pinning_shared")
+
+
+class Rulebook:
+    """The rules and waivers of one run, read once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.severity = settings.severity
+        self.rules = settings.rules() if settings.packs else ()
+        if self.rules:
+            from muster.policy.waivers import Waiver
+
+            self.waivers = tuple(Waiver(one.rule, one.vms, one.reason, one.approver, one.until)
+                                 for one in settings.fleet.waivers)
+
+    def refuse(self, diags: Diagnostics, desired: values.Desired, name: str | None, site: Site,
+               config: Mapping[str, Any]) -> None:
+        """An error for each rule that `desired` fails. A VM whose `name` is not known yet is spared what a waiver might
+        allow it."""
+        if not self.rules:
+            return
+        from muster.policy import check
+
+        document = {**desired.document(), "name": name or "", "site": site.name, "platform": site.platform,
+                    "owned": True, "terraform_type": "muster_vm"}
+        document["unknown"] = [*document["unknown"], *_OTHERS]
+        waived = {one.rule for one in self.waivers} if name is None else set()
+        for finding in check([document], self.rules, "plan", self.waivers).at_least(self.severity):
+            if finding.rule not in waived:
+                diags.add_error(f"Rule {finding.rule} ({finding.severity}): {finding.title}", finding.sentence,
+                                path=_place(finding.of, config))
+
+
+def _place(rule: Any, config: Mapping[str, Any]) -> list[Any]:
+    """The attribute that a rule asks for first, as deep as the configuration has it."""
+    for _text, steps in rule.expect.steps:
+        if steps[0] in VM_FIELDS:
+            keys = tuple(int(step[1:-1]) if step.startswith("[") else step for step in steps)
+            return values.path(keys, config)
+    return ["name"]

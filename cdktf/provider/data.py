@@ -1,0 +1,124 @@
+"""The data sources: VMs and findings, as the sites report them now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from muster.model.errors import ModelError
+from muster.model.vm import VM
+from tf.iface import Config, DataSource, ReadDataContext, State
+from tf.schema import Schema
+
+from . import schema, shown, values
+from .provider import MusterProvider
+from .settings import SEVERITIES, Settings
+from .sites import SiteSession
+
+
+class _Data(DataSource):
+    """What the data sources share: the site that is asked, and errors that are sentences."""
+
+    what = ""
+
+    def __init__(self, provider: MusterProvider) -> None:
+        self.provider = provider
+
+    def validate(self, diags: Any, type_name: str, config: Config) -> None:
+        """Terraform has checked all that the schema says."""
+
+    def read(self, ctx: ReadDataContext, config: Config) -> State | None:
+        from muster.drivers.driver import DriverError
+
+        try:
+            settings, sites = self.provider.settings, self.provider.sites
+            if settings is None or sites is None:
+                raise ModelError("the provider is not configured")
+            site = settings.site(config.get("site")).name
+            return {**config, "site": site, **self.ask(config, settings, sites[site])}
+        except (DriverError, ValueError) as error:
+            ctx.diagnostics.add_error(f"Unable to read {self.what}", str(error))
+            return None
+
+    def ask(self, config: Config, settings: Settings, session: SiteSession) -> State:
+        """The computed attributes."""
+        raise NotImplementedError
+
+
+class VmData(_Data):
+    """``muster_vm``: one VM by its name."""
+
+    what = "the VM"
+
+    @classmethod
+    def get_name(cls) -> str:
+        return "vm"
+
+    @classmethod
+    def get_schema(cls) -> Schema:
+        return schema.vm_data()
+
+    def ask(self, config: Config, settings: Settings, session: SiteSession) -> State:
+        name, listed = config["name"], session.vms()
+        found = [vm for vm in listed if _owned(vm, settings) and vm.owner.vm == name] or \
+            [vm for vm in listed if vm.name == name]
+        if len(found) != 1:
+            many = ", ".join(str(vm.uuid) for vm in found)
+            raise ModelError(f"site '{session.name}' has {f'{len(found)} VMs' if found else 'no VM'} of the name "
+                             f"'{name}'{f': {many}' if many else ''}; write the name of one", ("name",))
+        return _shown(found[0], settings)
+
+
+class VmsData(_Data):
+    """``muster_vms``: the VMs of a site."""
+
+    what = "the VMs"
+
+    @classmethod
+    def get_name(cls) -> str:
+        return "vms"
+
+    @classmethod
+    def get_schema(cls) -> Schema:
+        return schema.vms_data()
+
+    def ask(self, config: Config, settings: Settings, session: SiteSession) -> State:
+        listed = [vm for vm in session.vms() if config.get("all") or _owned(vm, settings)]
+        listed.sort(key=lambda vm: (vm.name, str(vm.uuid)))
+        return {"vms": [{"name": vm.name, **_shown(vm, settings)} for vm in listed]}
+
+
+class FindingsData(_Data):
+    """``muster_findings``: what the rules say of the fleet's VMs."""
+
+    what = "the findings"
+
+    @classmethod
+    def get_name(cls) -> str:
+        return "findings"
+
+    @classmethod
+    def get_schema(cls) -> Schema:
+        return schema.findings_data()
+
+    def ask(self, config: Config, settings: Settings, session: SiteSession) -> State:
+        from muster.policy import check
+        from muster.policy.waivers import Waiver
+
+        severity = config.get("severity") or settings.severity
+        if severity not in SEVERITIES:
+            raise ModelError(f"'{severity:.40}' is no severity; write one of {', '.join(SEVERITIES)}", ("severity",))
+        waivers = [Waiver(one.rule, one.vms, one.reason, one.approver, one.until) for one in settings.fleet.waivers]
+        documents = settings.fleet.documents(vm for vm in session.vms() if _owned(vm, settings))
+        report = check(documents, settings.rules(), "live", waivers)
+        return {"findings": [
+            {"rule": one.rule, "title": one.title, "severity": one.severity, "vm": one.vm, "outcome": one.outcome,
+             "sentence": one.sentence} for one in report.at_least(severity)
+        ]}
+
+
+def _owned(vm: VM, settings: Settings) -> bool:
+    return vm.mark is not None and vm.mark.fleet == settings.fleet.name
+
+
+def _shown(vm: VM, settings: Settings) -> State:
+    return {"owned": _owned(vm, settings), **values.observed(shown.actual(vm)), **shown.seen(vm)}

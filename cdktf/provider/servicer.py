@@ -1,0 +1,100 @@
+"""Protocol 6 where the framework's own answers are not enough: plans that the planner makes, deletions that are planned
+too, applies that know the configuration, and a failure that is always a sentence.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import tf.utils
+from tf.gen import tfplugin_pb2 as pb
+from tf.iface import CreateContext, DeleteContext, UpdateContext
+from tf.provider import ProviderServicer
+from tf.types import Unknown
+from tf.utils import Diagnostics, read_dynamic_value, to_dynamic_value
+
+from .log import log
+from .provider import MusterProvider
+
+
+def _extension(code: int, data: bytes) -> Any:
+    """Terraform's unknown values. Code 12 is one of which something is known, such as how it begins; the framework
+    knows code 0 alone and would give such a value to us as a list."""
+    if code in (0, 12):
+        return Unknown
+    raise ValueError(f"a value of the unknown kind {code}; use a newer version of Muster's provider")
+
+
+tf.utils._msgpack_ext_hook = _extension
+
+
+class MusterServicer(ProviderServicer):
+    """The framework's servicer with what it lacks."""
+
+    app: MusterProvider
+
+    def GetProviderSchema(self, request: Any, context: Any) -> Any:
+        response = super().GetProviderSchema(request, context)
+        response.server_capabilities.plan_destroy = True
+        return response
+
+    def ReadResource(self, request: Any, context: Any) -> Any:
+        def read(diags: Diagnostics) -> Any:
+            return super(MusterServicer, self).ReadResource(request, context)
+
+        return _answered(read, lambda diags: pb.ReadResource.Response(new_state=request.current_state,
+                                                                     diagnostics=diags.to_pb()))
+
+    def PlanResourceChange(self, request: Any, context: Any) -> Any:
+        def plan(diags: Diagnostics) -> Any:
+            resource = self.app.new_resource(self._get_res_cls(request.type_name))
+            prior = read_dynamic_value(request.prior_state)
+            gone = read_dynamic_value(request.proposed_new_state) is None
+            config = None if gone else read_dynamic_value(request.config)
+            resource.config = config or {}
+            planned = resource.plan_change(diags, prior, config)
+            paths = [pb.AttributePath(steps=[pb.AttributePath.Step(attribute_name=name)]) for name in planned.replace]
+            return pb.PlanResourceChange.Response(planned_state=_value(planned.state), requires_replace=paths,
+                                                  diagnostics=diags.to_pb())
+
+        return _answered(plan, lambda diags: pb.PlanResourceChange.Response(planned_state=request.prior_state,
+                                                                           diagnostics=diags.to_pb()))
+
+    def ApplyResourceChange(self, request: Any, context: Any) -> Any:
+        def apply(diags: Diagnostics) -> Any:
+            resource = self.app.new_resource(self._get_res_cls(request.type_name))
+            prior, planned = read_dynamic_value(request.prior_state), read_dynamic_value(request.planned_state)
+            resource.config = read_dynamic_value(request.config) or {}
+            if prior is None:
+                state = resource.create(CreateContext(diags, request.type_name), planned)
+            elif planned is None:
+                state = resource.delete(DeleteContext(diags, request.type_name), prior)
+            else:
+                state = resource.update(UpdateContext(diags, request.type_name), prior, planned)
+            return pb.ApplyResourceChange.Response(new_state=_value(state), diagnostics=diags.to_pb())
+
+        return _answered(apply, lambda diags: pb.ApplyResourceChange.Response(new_state=request.prior_state,
+                                                                             diagnostics=diags.to_pb()))
+
+    def StopProvider(self, request: Any, context: Any) -> Any:
+        self.app.stop.ask()
+        return pb.StopProvider.Response()
+
+
+def _value(state: Any) -> Any:
+    return pb.DynamicValue(msgpack=b"\xc0") if state is None else to_dynamic_value(state)
+
+
+def _answered(work: Callable[[Diagnostics], Any], failed: Callable[[Diagnostics], Any]) -> Any:
+    """The answer of `work`. A defect of ours becomes an error of the one resource, with its state as it was."""
+    diags = Diagnostics()
+    try:
+        return work(diags)
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{type(error).__name__} in {place.name}, line {place.lineno} of {place.filename.rpartition('/')[2]}"
+        log(f"defect: {where}", "error")  # without its text, which may hold values
+        diags.add_error("Muster's provider has a defect", f"{where}. The state was left as it is: please report this.")
+        return failed(diags)

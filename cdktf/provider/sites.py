@@ -1,0 +1,126 @@
+"""The sites of one run: a connection to each that is asked for, and one listing of its VMs that serves all reads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+from muster.model.vm import VM
+
+from .log import log
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from muster.drivers.driver import Driver
+
+
+class SiteSession:
+    """One site. The first question opens the connection and lists its VMs once; `listings` counts these listings."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self.access = settings.fleet.sites[name]
+        self.name = name
+        self.listings = 0
+        self._lock = threading.Lock()
+        self._driver: Driver | None = None
+        self._vms: dict[str, VM] | None = None
+
+    @property
+    def driver(self) -> Driver:
+        """The connection. Raises the contract's errors."""
+        with self._lock:
+            return self._connected()
+
+    def _connected(self) -> Driver:
+        if self._driver is None:
+            from muster.drivers.registry import open_site
+
+            self._driver = open_site(self.access)
+        return self._driver
+
+    def vms(self) -> list[VM]:
+        """The VMs of the site: asked once, then remembered. Raises the contract's errors."""
+        with self._lock:
+            if self._vms is None:
+                listed = self._connected().list()
+                self.listings += 1
+                log(f"site {self.name}: listed {len(listed)} VMs, listing {self.listings} of this run")
+                self._vms = {str(vm.uuid): vm for vm in listed}
+            return list(self._vms.values())
+
+    def find(self, uuid: str) -> VM | None:
+        """The VM of this identity; None where the site answered, and it is proven not to be there."""
+        self.vms()
+        return (self._vms or {}).get(uuid)
+
+    def remembered(self) -> Driver:
+        """The connection, for an operation that only looks: its listing is the one that there is."""
+        return cast("Driver", _Remembered(self.driver, self.vms()))
+
+    def forget(self) -> None:
+        """Something was changed here: the next question lists again."""
+        with self._lock:
+            self._vms = None
+
+    def close(self) -> None:
+        with self._lock:
+            if self._driver is not None:
+                self._driver.close()
+            self._driver = None
+
+
+class _Remembered:
+    """A driver that is not asked again for what it has just said."""
+
+    def __init__(self, driver: Driver, vms: list[VM]) -> None:
+        self._driver, self._vms = driver, vms
+
+    def list(self) -> list[VM]:
+        return self._vms
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._driver, name)
+
+
+class Sites:
+    """All sites of one configured run."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.made: set[str] = set()  # UUIDs that this run made or adopted
+        self._all = {name: SiteSession(settings, name) for name in settings.fleet.sites}
+
+    def __getitem__(self, name: str) -> SiteSession:
+        return self._all[name]
+
+    def __iter__(self) -> Iterator[SiteSession]:
+        return iter(self._all.values())
+
+    def close(self) -> None:
+        for site in self:
+            site.close()
+
+
+class Stop:
+    """Ctrl-C: Terraform asks the provider to stop; each operation hears it when it next reports progress."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+
+    def ask(self) -> None:
+        self._asked.set()
+
+    @contextmanager
+    def progress(self, site: str, vm: str) -> Iterator[object]:
+        """A `Progress` for an operation on one VM: it logs, and ends the operation once a stop was asked for."""
+        from muster.drivers.driver import Failed
+
+        def report(message: str) -> None:
+            log(message)
+            if self._asked.is_set():
+                raise Failed("the run was interrupted; what is made stays", site=site, vm=vm,
+                             todo="Apply again: it carries on with what it finds")
+
+        yield report

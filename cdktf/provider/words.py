@@ -1,0 +1,37 @@
+"""The provider's sentences that more than one place says, or that are long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+PROTECTED = (
+    "{} is protected from deletion and stays as it is, with its state. Set protection.deletion to false and apply "
+    "that in a run of its own before."
+)
+NOT_OURS = (
+    "It is there and does not bear this fleet's ownership mark for that name any more. The VM and the state were "
+    "left as they are: find out who took the mark."
+)
+NO_VM_AT_ALL = (
+    "Site '{}' answers with no VM at all, which a lack of rights looks like too. The state was left as it is: look "
+    "at the site, and where it is really empty take the VM out of the state with 'terraform state rm'."
+)
+MADE_JUST_NOW = (
+    "This run has just taken the VM into the state again: a VM's identity is its name, so the new one cannot be "
+    "made before the old one is deleted. Nothing was deleted: remove create_before_destroy."
+)
+RENAMED = (
+    "It was renamed past Muster and found by its UUID. Nothing depends on that name; rename it back at the site, or"
+    " leave it."
+)
+NO_POWER_CYCLE = (
+    "{} needs a power cycle, which this run does not allow. Nothing was changed. Allow it with allow_power_cycle in"
+    " the provider's settings, or undo the change."
+)
+
+
+def called(state: Mapping[str, Any]) -> str:
+    """The VM of a state or a configuration, as sentences name it."""
+    name, site = (state.get(key) for key in ("name", "site"))
+    return f"VM '{name}'" + (f" at site '{site}'" if isinstance(site, str) else "")
