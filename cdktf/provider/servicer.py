@@ -44,8 +44,10 @@ class MusterServicer(ProviderServicer):
         def read(diags: Diagnostics) -> Any:
             return super(MusterServicer, self).ReadResource(request, context)
 
-        return _answered(read, lambda diags: pb.ReadResource.Response(new_state=request.current_state,
-                                                                     diagnostics=diags.to_pb()))
+        def failed(diags: Diagnostics) -> Any:
+            return pb.ReadResource.Response(new_state=request.current_state, diagnostics=diags.to_pb())
+
+        return _answered(read, failed)
 
     def PlanResourceChange(self, request: Any, context: Any) -> Any:
         def plan(diags: Diagnostics) -> Any:
@@ -59,8 +61,10 @@ class MusterServicer(ProviderServicer):
             return pb.PlanResourceChange.Response(planned_state=_value(planned.state), requires_replace=paths,
                                                   diagnostics=diags.to_pb())
 
-        return _answered(plan, lambda diags: pb.PlanResourceChange.Response(planned_state=request.prior_state,
-                                                                           diagnostics=diags.to_pb()))
+        def failed(diags: Diagnostics) -> Any:
+            return pb.PlanResourceChange.Response(planned_state=request.prior_state, diagnostics=diags.to_pb())
+
+        return _answered(plan, failed)
 
     def ApplyResourceChange(self, request: Any, context: Any) -> Any:
         def apply(diags: Diagnostics) -> Any:
@@ -75,8 +79,10 @@ class MusterServicer(ProviderServicer):
                 state = resource.update(UpdateContext(diags, request.type_name), prior, planned)
             return pb.ApplyResourceChange.Response(new_state=_value(state), diagnostics=diags.to_pb())
 
-        return _answered(apply, lambda diags: pb.ApplyResourceChange.Response(new_state=request.prior_state,
-                                                                             diagnostics=diags.to_pb()))
+        def failed(diags: Diagnostics) -> Any:
+            return pb.ApplyResourceChange.Response(new_state=request.prior_state, diagnostics=diags.to_pb())
+
+        return _answered(apply, failed)
 
     def StopProvider(self, request: Any, context: Any) -> Any:
         self.app.stop.ask()

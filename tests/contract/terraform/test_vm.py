@@ -339,4 +339,3 @@ def test_a_mark_that_is_gone(terraform: Terraform, monkeypatch: pytest.MonkeyPat
     assert "does not bear this fleet's ownership mark" in flat(terraform.run("destroy", "-auto-approve", code=1))
     assert terraform.there()["a"].uuid == uuid
     assert terraform.state()["a"]["uuid"] == uuid
-

@@ -40,7 +40,7 @@ def compare(attributes: Mapping[str, Attribute], fields: Mapping[str, Field], sp
             inner = inside(json_schema[name])
             compare(named(attribute.attributes), entry["options"], spec[name]["options"], inner, here)
         else:
-            assert type(attribute.type) is TYPES[entry["type"]], here
+            assert isinstance(attribute.type, TYPES[entry["type"]]), here
             assert all(f"`{choice}`" in str(attribute.description) for choice in entry.get("choices", ())), here
 
 

@@ -49,7 +49,13 @@ def test_shared_code_imports_itself_relatively() -> None:
 def test_the_wheel_has_every_package() -> None:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
     folders = {path.parent.relative_to(SHARED) for path in files(SHARED)}
-    assert sorted(project["tool"]["setuptools"]["packages"]) == sorted(".".join(("muster", *f.parts)) for f in folders)
+    packages = {".".join(("muster", *folder.parts)) for folder in folders} | {"muster_provider"}
+    assert sorted(project["tool"]["setuptools"]["packages"]) == sorted(packages)
+
+
+def test_nothing_shadows_the_cdk() -> None:
+    """A folder `cdktf` that is a package would be imported in the place of the library."""
+    assert not (CHECKOUT / "cdktf" / "__init__.py").exists()
 
 
 def test_every_package_has_its_init_file() -> None:
