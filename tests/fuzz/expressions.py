@@ -175,6 +175,48 @@ def what_comes_later(data: bytes) -> None:
         return
 
 
+# Two ways to say one thing, of which the compiler writes different code. Each brace is a part of that kind.
+_SAYINGS = (
+    ("length({list}[?{truth}])", "length({list}[?{truth}] | @)"),
+    ("all({list}, &!(!({truth})))", "!(any({list}, &!({truth})))"),
+    ("one_of({text}, ['a', 'x', ''])", "contains(['a', 'x', ''], {text})"),
+    ("contains({list}, 'x')", "contains({list}, lower('X') | @)"),
+    ("{value} == {text}", "!({value} != {text})"),
+    ("{number} < {value}", "!({number} >= {value})"),
+    ("{list}[?{truth}].a", "({list}[?{truth}])[*].a"),
+    ("sort_by({list}, &{number})[0]", "min_by({list}, &{number})"),
+    ("default({value}, {text})", "not_null({value}, {text})"),
+    ("{list}[0].b", "({list} | [0] | b)"),
+    ("{value}.a.b", "(({value}).a | b)"),
+    ("map(&{value}, {list})", "{list}[*].[{value}][]"),
+    ("!(!({truth}))", "({truth} && `true`) || `false`"),
+)
+
+
+def other_words(data: bytes) -> None:
+    """What is said in two ways is worth the same, or not known in both."""
+    choices = Choices(data)
+    document = {key: choices.value(KEYS) for key in KEYS}
+    unknown = [path for path, _value in places(document) if choices.below(8) == 1]
+    saying = choices.one(_SAYINGS)
+    parts = {kind: f"({expression(choices, kind, 2)})" for kind in ("list", "truth", "text", "number", "value")}
+    one, other = (read(text.format_map(parts)) for text in saying)
+    if one is None or other is None:
+        return
+    try:
+        plain = normal({**document, "unknown": unknown})
+    except DocumentError:
+        return
+    left, right = worth(one, plain), worth(other, plain)
+    if left is ERROR or right is ERROR:
+        return  # one of the two may look at fewer items
+    if isinstance(left, Absent) or isinstance(right, Absent):
+        assert isinstance(left, Absent), f"{one.text} is {left!r}, {other.text} is {right!r}"
+        assert isinstance(right, Absent), f"{one.text} is {left!r}, {other.text} is {right!r}"
+    elif definite(left) or definite(right):
+        assert alike(left, right), f"{one.text} is {left!r}, {other.text} is {right!r}"
+
+
 def without_null(value: Any) -> Any:
     return 1 if value is None else value
 

@@ -36,8 +36,8 @@ def any_bytes(data: bytes) -> None:
         return
     for document in reading.vms:
         normal(document)
-        assert document["name"]
-        assert document["terraform_address"]
+        assert isinstance(document["name"], str)
+        assert isinstance(document["terraform_address"], str)
     assert all(number > 0 for number in reading.unmapped.values())
 
 

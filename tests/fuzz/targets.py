@@ -17,6 +17,7 @@ TARGETS = {
     "expression": "expressions:grown",
     "two-nulls": "expressions:two_nulls",
     "later": "expressions:what_comes_later",
+    "other-words": "expressions:other_words",
     "pattern": "patterns:any_pattern",
     "pack": "files:pack",
     "pack-words": "files:pack_of_words",
