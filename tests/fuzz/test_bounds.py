@@ -16,6 +16,7 @@ from muster.policy.expressions import EvaluationError, compile_expression
 from muster.policy.packfile import load_rules
 from muster.policy.patterns import Pattern
 from muster.policy.rulefile import PackError
+from muster.policy.runtime import MAX_WORK
 from muster.policy.selftest import NOW
 
 CASES = yaml.safe_load((Path(__file__).parent / "bounds.yml").read_text(encoding="utf-8"))
@@ -125,3 +126,17 @@ def test_what_a_finding_tells(expect: str, document: dict[str, Any], part: str, 
     assert finding.outcome == "fail"
     assert part in finding.sentence
     assert "hunter2" not in finding.sentence
+
+
+def test_an_explanation_has_one_budget_for_all_items(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first item decided, and the others were then looked at with a budget for each."""
+    pack = {"pack": "p", "version": "1.0", "title": "t", "rules": [
+        {"id": "r", "title": "t", "severity": "low", "stages": ["guest"], "why": "w",
+         "expect": "all(guest.x, &matches('^(a|b)?[^x]+[^y]+$', @))", "tests": {"pass": [{"a": 1}], "fail": [{"a": 1}]}}]}
+    (tmp_path / "p.yml").write_text(json.dumps(pack), encoding="utf-8")
+    done, search = [], Pattern.search
+    monkeypatch.setattr(Pattern, "search", lambda one, text: done.append(one.work(text)) or search(one, text))
+    document = {"name": "web", "guest": {"x": ["x", *("y" * 800 for _ in range(3000))]}}
+    (finding,) = check([document], load_rules([str(tmp_path / "p.yml")]), "guest", now=NOW).findings
+    assert finding.clause.startswith('guest.x has "x"')
+    assert sum(done) < 8 * MAX_WORK

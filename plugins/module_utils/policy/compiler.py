@@ -19,7 +19,7 @@ from .lists import ListVisitor
 from .tree import Node, chain_of, path_of
 from .writer import Value
 
-Compiled = Callable[[Any, Any], Any]
+Compiled = Callable[..., Any]
 
 _COMPARE = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 _BITS = ("0", "1", "0.0", "1.0", "-0.0")  # what Python takes for false and true

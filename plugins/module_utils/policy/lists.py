@@ -86,8 +86,6 @@ class ListVisitor(Visitor):
         name, item = out.name(), out.name()
         base = self.items(node["children"][0], source, name)
         with out.block("else:"):
-            if out.loops:  # once, it is little against the list itself
-                out.spend(f"len({base.atom})")
             out.put(f"{name} = {base.atom}")
             with out.loop(item, base.atom), out.block(f"if {item}.__class__ is list:"):
                 out.put(f"{name} = flat({base.atom}, b)")

@@ -71,10 +71,11 @@ def _values(expression: Expression, document: Any, before: str, told: set[str]) 
 
 def _items(quantifier: _Quantifier, document: dict[str, Any], now: datetime) -> Iterator[str]:
     """The items that decided, each with what its body read."""
+    budget = [0]  # one for all: the items after the one that decided were not counted yet
     try:
-        items = quantifier.items.run(document, now)
+        items = quantifier.items.run(document, now, budget)
         for number, item in enumerate(items if isinstance(items, list) else ()):
-            verdict = quantifier.body.run(item, now)
+            verdict = quantifier.body.run(item, now, budget)
             if not isinstance(verdict, Absent) and truthy(verdict) is quantifier.wanted:
                 yield _item(quantifier, item, number)
     except Exception:  # an explanation is never worth a run: without it, the list is told as a list

@@ -35,7 +35,7 @@ class Value:
 
 
 class Writer:
-    """One function ``run(d, now)`` in the making."""
+    """One function ``run(d, now, b=None)`` in the making; `b` is a budget that several calls have together."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
@@ -112,5 +112,5 @@ class Writer:
                 blanks = lines[number][: -len(lines[number].lstrip())]
                 lines = [*lines[:number], f"{blanks}if {work} > {MAX_WORK}: spend([0], {work})", *lines[number + 2:]]
         counts = any(mark in line for line in lines for mark in ("b[0]", ", b)", ", b, "))
-        budget = [" b = [0]"] if counts else []
-        return "\n".join(["def run(d, now):", *budget, *lines, f" return {result.atom}"]) + "\n"
+        budget = [" b = b or [0]"] if counts else []
+        return "\n".join(["def run(d, now, b=None):", *budget, *lines, f" return {result.atom}"]) + "\n"
