@@ -132,7 +132,8 @@ def test_an_explanation_has_one_budget_for_all_items(tmp_path: Path, monkeypatch
     """The first item decided, and the others were then looked at with a budget for each."""
     pack = {"pack": "p", "version": "1.0", "title": "t", "rules": [
         {"id": "r", "title": "t", "severity": "low", "stages": ["guest"], "why": "w",
-         "expect": "all(guest.x, &matches('^(a|b)?[^x]+[^y]+$', @))", "tests": {"pass": [{"a": 1}], "fail": [{"a": 1}]}}]}
+         "expect": "all(guest.x, &matches('^(a|b)?[^x]+[^y]+$', @))",
+         "tests": {"pass": [{"a": 1}], "fail": [{"a": 1}]}}]}
     (tmp_path / "p.yml").write_text(json.dumps(pack), encoding="utf-8")
     done, search = [], Pattern.search
     monkeypatch.setattr(Pattern, "search", lambda one, text: done.append(one.work(text)) or search(one, text))
