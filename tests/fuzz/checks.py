@@ -6,9 +6,9 @@ import copy
 import csv
 import io
 import json
-import xml.etree.ElementTree as ElementTree
 from functools import cache
 from typing import Any
+from xml.etree import ElementTree
 
 from muster.policy.context import enrich
 from muster.policy.evaluate import check
@@ -21,10 +21,9 @@ from .choices import Choices
 from .expressions import places, put
 
 _KEYS = ("name", "site", "tags", "disks", "nics", "unknown", "kind", "host", "service", "environment", "vlan",
-    "network")
+         "network")
 _PATHS = ("cpus", "memory", "tags.owner", "tags", "nics", "nics[0].vlan", "disks[0].size", "anti_affinity",
-    "neighbours",
-          "tags.service", "guest", "name", "..", "x" * 200)
+          "neighbours", "tags.service", "guest", "name", "..", "x" * 200)
 _QUIET = {"name": "quiet", "site": "lab", "host": "h1", "zone": "z1", "power": "on", "anti_affinity": "g", "cpus": 2,
           "memory": 4 << 30, "tags": {"service": "s", "environment": "production", "owner": "o", "data": "internal"},
           "nics": [{"name": "nic0", "network": "n", "vlan": 5}], "cpu_pinning": "0-1", "platform": "libvirt",
@@ -58,7 +57,7 @@ def _documents(choices: Choices) -> list[Any]:
             except (KeyError, TypeError, IndexError):
                 continue
         if isinstance(document, dict) and choices.below(4) == 0:
-            document["unknown"] = [choices.one(_PATHS) for _ in range(choices.below(4))]
+            document["unknown"] = [choices.one(_PATHS) for _number in range(choices.below(4))]
         made.append(document)
     return made
 

@@ -50,12 +50,12 @@ class Choices:
         """A value of JSON, its objects with `keys`."""
         kind = self.below(8) if depth else 7
         if kind == 0:
-            return {self.one(keys): self.value(keys, depth - 1) for _ in range(self.below(4))}
+            return {self.one(keys): self.value(keys, depth - 1) for _number in range(self.below(4))}
         if kind in (1, 2):
-            return [self.value(keys, depth - 1) for _ in range(self.below(4))]
+            return [self.value(keys, depth - 1) for _number in range(self.below(4))]
         if kind == 3:
-            return [{self.one(keys): self.value(keys, depth - 2 if depth > 1 else 0) for _ in range(self.below(4))}
-                    for _ in range(self.below(4))]
+            return [{self.one(keys): self.value(keys, depth - 2 if depth > 1 else 0) for _one in range(self.below(4))}
+                    for _number in range(self.below(4))]
         return self.scalar()
 
 

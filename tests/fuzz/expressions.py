@@ -23,8 +23,7 @@ ERROR = object()
 _ATTRIBUTES = {"get", "values", "append", "settled", "__class__"}
 _NAME = re.compile(r"[tk][0-9]+|d|now|b|run")
 _STATEMENTS = (ast.FunctionDef, ast.Assign, ast.AugAssign, ast.If, ast.For, ast.Expr, ast.Return, ast.Break,
-    ast.Continue,
-               ast.Pass, ast.Raise)
+               ast.Continue, ast.Pass, ast.Raise)
 DOCUMENTS: tuple[dict[str, Any], ...] = (
     {}, {"a": [{"b": 1, "a": "x"}, {"a": None}], "b": {"a": [1, 2, 3]}, "c": "2 GiB"},
     {"a": [[1, [2]], None, True], "b": "x" * 500, "unknown": ["c", "a[0]"]},

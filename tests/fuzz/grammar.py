@@ -10,8 +10,7 @@ KEYS = ("a", "b", "c")
 _ODD = ('"x y"', '"a.b"', '"\\""', '"\\ud800"', '"[0]"', '"\\u2028"', '""', '"__class__"', "__class__", '"\\n"')
 _PATTERNS = ("a", "^a*$", "(a|b)+c?", "[^x]{2}", "\\\\d+", "^$", "(){3}", ".")
 _LITERALS = ("`1`", "`true`", "`false`", "`0`", "`1.0`", "`[]`", "`{}`", "`[1, null]`", "`[[1], 2]`", "'a'", "'x'",
-    "''",
-             "`\"a\"`", "`{\"a\": 1}`", "`-0`", "`1e300`", "`9223372036854775807`", "`null`", "`[\"a\", \"x\"]`",
+             "''", "`\"a\"`", "`{\"a\": 1}`", "`-0`", "`1e300`", "`9223372036854775807`", "`null`", "`[\"a\", \"x\"]`",
              "`\"\\ud800\"`", "'\\''", "`[true, 1, \"1\"]`")
 _EQUAL = ("==", "!=")
 _ORDER = ("<", "<=", ">", ">=")
@@ -45,9 +44,8 @@ _MADE = {
 }
 _SETTLED = {
     "truth": ("(!(!({truth})) && {truth})", "(!(!({truth})) || {truth})", "present({value})",
-    "default({truth}, {truth})",
-              "default({truth}, `true`)", "(!({value}) && {truth})", "!(present({value}))",
-              "default({truth}, `false`)"),
+              "default({truth}, {truth})", "default({truth}, `true`)", "default({truth}, `false`)",
+              "(!({value}) && {truth})", "!(present({value}))"),
     "number": ("default({number}, {number})", "not_null({number}, {number})"),
     "text": ("({text} || 'x')", "default({text}, {text})", "not_null({text}, {value})"),
     "list": ("default({list}, `[]`)", "({list} || `[1]`)"),

@@ -11,9 +11,8 @@ from .choices import Choices
 from .expressions import told
 
 _PARTS = ("a", "b", ".", "^", "$", "(", ")", "|", "*", "+", "?", "{2}", "{0}", "{1,}", "{0,3}", "[", "]", "-", "^",
-                                     "\\d", "\\W",
-          "\\s", "\\.", "\\n", "\\]", "[ab]", "[^a]", "[a-z]", "[]", "()", "\u00e9", "[\\d-]", "(a|b)*", "(^a|b$)+",
-          "\n", "\\$")
+          "\\d", "\\W", "\\s", "\\.", "\\n", "\\]", "[ab]", "[^a]", "[a-z]", "[]", "()", "\u00e9", "[\\d-]", "(a|b)*",
+          "(^a|b$)+", "\n", "\\$")
 _LETTERS = "ab.-]\n 1_\u00e9$^x\r\u0660"
 
 
@@ -21,8 +20,8 @@ def any_pattern(data: bytes) -> None:
     """Any text is a pattern or is refused; what it is, is found where ``re`` finds it."""
     choices = Choices(data)
     raw = choices.below(3) == 0
-    pattern = choices.text() if raw else "".join(choices.one(_PARTS) for _ in range(choices.below(9)))
-    texts = ["".join(choices.one(_LETTERS) for _ in range(choices.below(9))) for _ in range(4)]
+    pattern = choices.text() if raw else "".join(choices.one(_PARTS) for _number in range(choices.below(9)))
+    texts = ["".join(choices.one(_LETTERS) for _number in range(choices.below(9))) for _number in range(4)]
     try:
         found = Pattern(pattern)
     except PatternError as error:

@@ -18,9 +18,8 @@ from .choices import Choices
 
 _HERE = Path(__file__).parents[1] / "unit" / "terraform"
 _WORDS = ("aws_instance", "module.a", "var.x", "create", "delete", "no-op", "[", "1" * 400, "0", "-1", "32G", "\x00",
-    "data",
-          "managed", "each.key", "aws_instance.a", "host=a", "scsi0", "{}", "<domain/>", "#cloud-config\n[", "a=b,c",
-          "1" * 30)
+          "data", "managed", "each.key", "aws_instance.a", "host=a", "scsi0", "{}", "<domain/>", "#cloud-config\n[",
+          "a=b,c", "1" * 30)
 
 
 def any_bytes(data: bytes) -> None:
@@ -62,8 +61,8 @@ def files() -> list[dict[str, Any]]:
 
     cases = [json.loads(encoded(case)) for path in sorted((_HERE / "cases").glob("*.yml"))
              for case in yaml.safe_load(path.read_text(encoding="utf-8"))]
-    return cases + [json.loads(path.read_text(encoding="utf-8"))
-    for path in sorted((_HERE / "recorded").glob("*.json"))]
+    recorded = sorted((_HERE / "recorded").glob("*.json"))
+    return cases + [json.loads(path.read_text(encoding="utf-8")) for path in recorded]
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

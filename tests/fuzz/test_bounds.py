@@ -115,7 +115,7 @@ OBSERVED = [
 ]
 
 
-@pytest.mark.parametrize(("expect", "document", "part"), OBSERVED, ids=[expect for expect, _, _ in OBSERVED])
+@pytest.mark.parametrize(("expect", "document", "part"), OBSERVED, ids=[case[0] for case in OBSERVED])
 def test_what_a_finding_tells(expect: str, document: dict[str, Any], part: str, tmp_path: Path) -> None:
     pack = {"pack": "p", "version": "1.0", "title": "t", "rules": [
         {"id": "r", "title": "t", "severity": "low", "stages": ["spec", "guest"], "why": "w", "expect": expect,
@@ -137,7 +137,7 @@ def test_an_explanation_has_one_budget_for_all_items(tmp_path: Path, monkeypatch
     (tmp_path / "p.yml").write_text(json.dumps(pack), encoding="utf-8")
     done, search = [], Pattern.search
     monkeypatch.setattr(Pattern, "search", lambda one, text: done.append(one.work(text)) or search(one, text))
-    document = {"name": "web", "guest": {"x": ["x", *("y" * 800 for _ in range(3000))]}}
+    document = {"name": "web", "guest": {"x": ["x", *("y" * 800 for _number in range(3000))]}}
     (finding,) = check([document], load_rules([str(tmp_path / "p.yml")]), "guest", now=NOW).findings
     assert finding.clause.startswith('guest.x has "x"')
     assert sum(done) < 8 * MAX_WORK

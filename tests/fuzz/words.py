@@ -36,10 +36,10 @@ _LINES = ("&a ", "*a", "!!python/object:os.system x", "---", "? [a]", "? a", "{"
 
 def of_yaml(choices: Choices, what: str) -> str:
     if what == "waivers":
-        return "waivers:\n" + "".join(_mapping(choices, _WAIVER, "  - ", 24) for _ in range(choices.below(4)))
+        return "waivers:\n" + "".join(_mapping(choices, _WAIVER, "  - ", 24) for _number in range(choices.below(4)))
     head = _mapping(choices, {key: values for key, values in _PACK.items()
                               if key != "include" or choices.below(3) == 1}, "", 30)
-    return head + "rules:\n" + "".join(_mapping(choices, _RULE, "  - ", 40) for _ in range(1 + choices.below(3)))
+    return head + "rules:\n" + "".join(_mapping(choices, _RULE, "  - ", 40) for _number in range(1 + choices.below(3)))
 
 
 def _mapping(choices: Choices, keys: dict[str, tuple[str, ...]], start: str, rare: int) -> str:
