@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             reconfigure(errors="backslashreplace")
     try:
         options = _parser().parse_args(arguments)
+        gc.disable()  # one check makes much and throws little away
         return _run(options)
     except CannotCheckError as error:
         return _failed(str(error))

@@ -21,6 +21,10 @@ _CPUS = re.compile(r"([0-9]{1,4})(?:-([0-9]{1,4}))?")
 
 Document = dict[str, Any]
 
+# What `enrich` adds.
+FACTS = frozenset(("peers", "peer_count", "peers_on_host", "siblings", "sibling_count", "siblings_running",
+                   "service_hosts", "service_zones", "neighbours", "pinned_cpus", "pinning_shared"))
+
 
 def enrich(documents: Iterable[Mapping[str, Any]]) -> list[Document]:
     """Copies of `documents`, in their order, those of VMs with the facts of this file. Nothing given is changed.

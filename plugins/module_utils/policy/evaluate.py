@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from .context import enrich
+from .context import FACTS, enrich
 from .documents import Absent, DocumentError, normal
 from .expressions import explained
 from .observed import observed
@@ -41,12 +41,20 @@ def check(
     chosen = [rule for rule in rules if stage in rule.stages]
     tables = {about: Table(stage, tuple(rule for rule in chosen if rule.about == about)) for about in ("vm", "site")}
     given = list(documents)
-    enriched = iter(enrich(document for document in given if isinstance(document, Mapping)))
-    for document in (next(enriched) if isinstance(document, Mapping) else document for document in given):
+    if any(_needs_context(rule) for rule in chosen):
+        enriched = iter(enrich(document for document in given if isinstance(document, Mapping)))
+        given = [next(enriched, document) if isinstance(document, Mapping) else document for document in given]
+    for document in given:
         about = "site" if isinstance(document, Mapping) and document.get("kind") == "site" else "vm"
         _judge(document, tables[about], known, now)
     filled = tuple(table for table in tables.values() if table.subjects or table.rules)
     return Report(stage, filled, known.report())
+
+
+def _needs_context(rule: Rule) -> bool:
+    """Whether `rule` reads what a VM's document has from the others of the check."""
+    fields = [expression.fields for expression in (rule.when, rule.expect) if expression is not None]
+    return any(one is None or one & FACTS for one in fields)
 
 
 class Waivers:

@@ -64,17 +64,30 @@ class Expression:
     def steps(self) -> tuple[tuple[str, tuple[str | int, ...]], ...]:
         """Each of `paths` with its steps: ``("disks[0].size", ("disks", 0, "size"))``."""
         found: dict[str, tuple[str | int, ...]] = {}
-        waiting = [self.tree]
-        while waiting:
-            node = waiting.pop(0)
+        for node in self._read():
             steps = steps_of(node)
             if steps:
                 found.setdefault(path_of(node), steps)
+        return tuple(found.items())
+
+    @cached_property
+    def fields(self) -> frozenset[str] | None:
+        """The top-level fields that it reads; None where it reads the document as a whole."""
+        if any(node["type"] == "current" for node in self._read()):
+            return None
+        return frozenset(str(steps[0]) for _path, steps in self.steps)
+
+    def _read(self) -> Iterator[Node]:
+        """The nodes that are worth something of the document itself: its paths, and itself as a whole."""
+        waiting = [self.tree]
+        while waiting:
+            node = waiting.pop(0)
+            if steps_of(node) or node["type"] == "current":
+                yield node
             elif node["type"] in _CHAINS:
                 waiting.insert(0, node["children"][0])
             elif node["type"] not in ("literal", "expref", "slice"):
                 waiting[:0] = [child for child in node["children"] if isinstance(child, dict)]
-        return tuple(found.items())
 
     @cached_property
     def reads_document(self) -> bool:

@@ -8,7 +8,6 @@ item is in `calls.py`; `SPECIAL` lists it.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import math
 import re
@@ -105,6 +104,8 @@ def _number(value: Any) -> int | float | None:
 
 
 def _network(text: str) -> Any:
+    import ipaddress  # few rules ask, and it takes longer to read than most rules take to run
+
     try:
         return ipaddress.ip_network(text, strict=False)
     except ValueError:
