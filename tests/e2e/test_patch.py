@@ -17,6 +17,7 @@ from muster.guest.facts.system import newest
 from muster.operations.session import actual_of, connected, read_fleet
 
 DB, WEB = "e2e-db", "e2e-web"
+LONG = pytest.mark.skipif(not os.environ.get("MUSTER_LONG"), reason="takes minutes more: MUSTER_LONG=1 make e2e")
 FRESH = {"patch_cache_seconds": 86400}  # seconds; reading the lists anew takes a minute where the CPU is emulated
 
 # sh -c PUBLISH sh VERSION POSTINST [FIELD]: a new version of the package e2e-probe, and APT knows of it.
@@ -104,6 +105,7 @@ def older_sudo(guest: Guest) -> str:
     return versions[-1] if len(set(versions)) > 1 else ""
 
 
+@LONG
 def test_updates_and_a_new_kernel(guests: dict[str, Guest], lab: Any) -> None:
     web = guests[WEB]
     kernel, sudo = newer_kernel(web), older_sudo(web)
@@ -152,7 +154,7 @@ BREAKS = {
 }
 
 
-@pytest.mark.parametrize(("version", "what"), [("4", "its service"), ("5", "its way in")])
+@pytest.mark.parametrize(("version", "what"), [("4", "its service"), pytest.param("5", "its way in", marks=LONG)])
 def test_an_update_that_breaks_it_is_rolled_back(guests: dict[str, Guest], lab: Any, version: str, what: str) -> None:
     """With the bitmap of a backup on the disk, which makes QEMU refuse to revert."""
     postinst, why = BREAKS[what]
@@ -177,6 +179,7 @@ def test_an_update_that_breaks_it_is_rolled_back(guests: dict[str, Guest], lab: 
     assert lab.play("health", fleet_vms=[WEB]).code == 0
 
 
+@LONG
 def test_a_run_that_is_killed_is_carried_on_with(guests: dict[str, Guest], lab: Any) -> None:
     """Killed while the package is being configured; the update itself goes on in the guest."""
     web = guests[WEB]
