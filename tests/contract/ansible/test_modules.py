@@ -165,7 +165,7 @@ def test_broken_fleet_files_get_one_sentence(world: World, tmp_path: Path) -> No
     tasks = {}
     for index, case in enumerate(BAD):
         path = tmp_path / f"{index}.yml"
-        path.write_text(case["fleet"].replace("URI", world.uri), encoding="utf-8")
+        path.write_text(case["fleet"].replace("URI", world.uri).replace("POOL", world.pool), encoding="utf-8")
         tasks[case["name"]] = {"muster.fleet.fleet": {"fleet_file": str(path), "wait": False}}
     tasks["missing"] = {"muster.fleet.fleet": {"fleet_file": str(tmp_path / "none.yml")}}
     before = world.picture()
