@@ -38,6 +38,7 @@ class MusterServicer(ProviderServicer):
     def GetProviderSchema(self, request: Any, context: Any) -> Any:
         response = super().GetProviderSchema(request, context)
         response.server_capabilities.plan_destroy = True
+        response.server_capabilities.get_provider_schema_optional = True
         return response
 
     def ReadResource(self, request: Any, context: Any) -> Any:

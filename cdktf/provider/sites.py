@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,7 +14,7 @@ from .log import log
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from muster.drivers.driver import Driver
+    from muster.drivers.driver import Driver, Progress
 
 
 class SiteSession:
@@ -25,7 +26,8 @@ class SiteSession:
         self.listings = 0
         self._lock = threading.Lock()
         self._driver: Driver | None = None
-        self._vms: dict[str, VM] | None = None
+        self._vms: Mapping[str, VM] | None = None
+        self._tickets, self._newest = itertools.count(1), 0
 
     @property
     def driver(self) -> Driver:
@@ -42,25 +44,44 @@ class SiteSession:
 
     def vms(self) -> list[VM]:
         """The VMs of the site: asked once, then remembered. Raises the contract's errors."""
-        with self._lock:
-            if self._vms is None:
-                listed = self._connected().list()
-                self.listings += 1
-                log(f"site {self.name}: listed {len(listed)} VMs, listing {self.listings} of this run")
-                self._vms = {str(vm.uuid): vm for vm in listed}
-            return list(self._vms.values())
+        return list(self._listed().values())
 
     def find(self, uuid: str) -> VM | None:
         """The VM of this identity; None where the site answered, and it is proven not to be there."""
-        self.vms()
-        return (self._vms or {}).get(uuid)
+        return self._listed().get(uuid)
+
+    def _listed(self) -> Mapping[str, VM]:
+        with self._lock:
+            found = self._vms
+            if found is None:
+                found = self._remember(self._connected().list(), next(self._tickets))
+            return found
+
+    def listed_now(self) -> list[VM]:
+        """The VMs of the site, asked anew. Several threads may ask at once; the newest answer is remembered."""
+        driver = self.driver
+        with self._lock:
+            ticket = next(self._tickets)
+        listed = driver.list()
+        with self._lock:
+            self._remember(listed, ticket)
+        return listed
+
+    def _remember(self, listed: list[VM], ticket: int) -> Mapping[str, VM]:
+        self.listings += 1
+        log(f"site {self.name}: listed {len(listed)} VMs, listing {self.listings} of this run")
+        found = {str(vm.uuid): vm for vm in listed}
+        if ticket > self._newest:
+            self._vms, self._newest = found, ticket
+        return found
 
     def remembered(self) -> Driver:
-        """The connection, for an operation that only looks: its listing is the one that there is."""
-        return cast("Driver", _Remembered(self.driver, self.vms()))
+        """The connection, for an operation that only looks, or makes what is not there: first it is told what was
+        listed last. What it asks after that, once it has changed something, is asked of the site."""
+        return cast("Driver", _Remembered(self))
 
     def forget(self) -> None:
-        """Something was changed here: the next question lists again."""
+        """Something may have changed here: the next question lists again."""
         with self._lock:
             self._vms = None
 
@@ -74,14 +95,17 @@ class SiteSession:
 class _Remembered:
     """A driver that is not asked again for what it has just said."""
 
-    def __init__(self, driver: Driver, vms: list[VM]) -> None:
-        self._driver, self._vms = driver, vms
+    def __init__(self, session: SiteSession) -> None:
+        self._session, self._asked = session, False
 
     def list(self) -> list[VM]:
-        return self._vms
+        if self._asked:
+            return self._session.listed_now()
+        self._asked = True
+        return self._session.vms()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._driver, name)
+        return getattr(self._session.driver, name)
 
 
 class Sites:
@@ -113,7 +137,7 @@ class Stop:
         self._asked.set()
 
     @contextmanager
-    def progress(self, site: str, vm: str) -> Iterator[object]:
+    def progress(self, site: str, vm: str) -> Iterator[Progress]:
         """A `Progress` for an operation on one VM: it logs, and ends the operation once a stop was asked for."""
         from muster.drivers.driver import Failed
 

@@ -184,7 +184,7 @@ class VmResource(Resource):
 
     def create(self, ctx: CreateContext, planned: State) -> State | None:
         """Make the VM. One that bears its mark already is the one that a lost answer left: it is adopted."""
-        done = self._converge(ctx.diagnostics, planned)
+        done = self._converge(ctx.diagnostics, planned, new=True)
         if done is None or self.provider.sites is None:
             return None
         self.provider.sites.made.add(str(done["uuid"]))
@@ -200,7 +200,7 @@ class VmResource(Resource):
             return current
         return self._converge(ctx.diagnostics, planned) or current
 
-    def _converge(self, diags: Diagnostics, planned: State) -> State | None:
+    def _converge(self, diags: Diagnostics, planned: State, new: bool = False) -> State | None:
         """The state after ``operations.converge`` of this one VM, which reads it back; None, with an error, if not."""
         from muster.drivers.driver import DriverError
         from muster.operations.converge import Allowed, converge
@@ -214,15 +214,16 @@ class VmResource(Resource):
         allowed = Allowed(power_cycle=settings.allow_power_cycle)
         try:
             with self.provider.stop.progress(desired.site, desired.name) as progress:
-                [done] = converge(settings.fleet_of(desired), {desired.site: session.driver}, allowed=allowed,
-                                  progress=progress)  # type: ignore[arg-type]
-        except (DriverError, ModelError) as error:
-            diags.add_error(f"Unable to make {what} as asked", str(error))
-            return None
-        finally:
+                if not new:
+                    session.forget()  # what is changed is what is there now, not what the refresh saw
+                drivers = {desired.site: session.remembered()}
+                [done] = converge(settings.fleet_of(desired), drivers, allowed=allowed, progress=progress)
+            error = done.error
+        except (DriverError, ModelError) as failure:
+            error = str(failure)
+        if error:
             session.forget()
-        if done.error:
-            diags.add_error(f"Unable to make {what} as asked", done.error)
+            diags.add_error(f"Unable to make {what} as asked", error)
             return None
         for note in done.notes:
             diags.add_warning(note if note.endswith(".") else f"{note}.")

@@ -1,0 +1,131 @@
+"""The Terraform provider: its handshake, and a plan without changes, against Terraform's own `terraform_data`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import libvirt
+import pytest
+from muster.drivers.libvirt import LibvirtDriver
+from muster.model.fleet import Site, load_fleet
+from muster.operations import converge
+from muster_provider.main import _MAGIC
+from muster_provider.provider import SOURCE
+
+pytestmark = pytest.mark.skipif(shutil.which("terraform") is None, reason="there is no terraform on the path")
+
+SPEC: dict[str, Any] = {
+    "cpus": 2, "memory": "64 MiB", "disks": [{"size": "1 MiB"}], "nics": [{"network": "user"}], "power": "off",
+    "tags": {"owner": "shop", "environment": "production"},
+    "protection": {"rpo": "24h", "rto": "15m", "keep": {"daily": 7}},
+}
+OFF = '<test:runstate xmlns:test="http://libvirt.org/schemas/domain/test/1.0">5</test:runstate></domain>'
+
+
+def site_of(count: int, folder: Path) -> dict[str, str]:
+    """A site of libvirt's test driver that holds `count` VMs of the fleet in each process anew."""
+    access = {"platform": "libvirt", "uri": "test:///default", "pool": "default-pool"}
+    fleet = load_fleet(json.dumps({"fleet": "bench", "sites": {"lab": access},
+                                   "vms": {"vm": {**SPEC, "count": count}}}))
+    driver = LibvirtDriver(fleet.sites["lab"])
+    for vm in fleet.vms:
+        driver.create(vm, vm.owner, None)
+    node = ET.Element("node")
+    for domain in driver.connection.listAllDomains():
+        if domain.name().startswith("vm-"):
+            path = folder / f"{domain.name()}.xml"
+            path.write_text(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE).replace("</domain>", OFF))
+            ET.SubElement(node, "domain", file=str(path))
+    pool = driver.connection.storagePoolLookupByName("default-pool")
+    found = ET.fromstring(pool.XMLDesc())
+    for name in ("capacity", "allocation", "available"):
+        found.remove(found.find(name))  # type: ignore[arg-type]
+    found.extend(ET.fromstring(volume.XMLDesc()) for volume in pool.listAllVolumes())
+    node.append(found)
+    driver.close()
+    (folder / "node.xml").write_text(ET.tostring(node, encoding="unicode"))
+    return {**access, "uri": f"test://{folder}/node.xml"}
+
+
+def terraform(folder: Path, *words: str) -> float:
+    """Seconds that a command takes."""
+    start = time.perf_counter()
+    done = subprocess.run(["terraform", *words, "-no-color"], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return time.perf_counter() - start
+
+
+@pytest.fixture
+def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = tmp_path / "settings.tfrc"
+    folder = Path(sys.executable).parent
+    settings.write_text(f'provider_installation {{\n  dev_overrides {{ "{SOURCE}" = "{folder}" }}\n  direct {{}}\n}}\n')
+    monkeypatch.setenv("TF_CLI_CONFIG_FILE", str(settings))
+    monkeypatch.setenv("CHECKPOINT_DISABLE", "1")
+
+
+def test_the_handshake() -> None:
+    """From the start of the process to the line that Terraform waits for."""
+    taken = []
+    for _round in range(9):
+        start = time.perf_counter()
+        argv = [Path(sys.executable).parent / "terraform-provider-muster"]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, env={**os.environ, _MAGIC[0]: _MAGIC[1]}) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith(b"1|6|unix|")
+            taken.append(time.perf_counter() - start)
+            process.kill()
+    print(f"\nhandshake of the provider: {min(taken):.3f} s at best, {sorted(taken)[4]:.3f} s in the middle")
+    assert min(taken) < 0.35
+
+
+@pytest.mark.usefixtures("plugins")
+def test_a_plan_of_1000_without_changes(tmp_path: Path) -> None:
+    for name in ("site", "ours", "theirs"):
+        (tmp_path / name).mkdir()
+    names = [f"vm-{number}" for number in range(1, 1001)]
+    ours: dict[str, Any] = {
+        "terraform": {"required_providers": {"muster": {"source": SOURCE}}},
+        "provider": {"muster": {"fleet": "bench", "sites": {"lab": site_of(1000, tmp_path / "site")}}},
+        "resource": {"muster_vm": {name: {"name": name, **SPEC} for name in names}},
+    }
+    imports = [{"to": f"muster_vm.{name}", "id": f"lab/{name}"} for name in names]
+    theirs = {"resource": {"terraform_data": {name: {"input": {"name": name, **SPEC}} for name in names}}}
+    (tmp_path / "theirs" / "main.tf.json").write_text(json.dumps(theirs))
+    (tmp_path / "ours" / "main.tf.json").write_text(json.dumps({**ours, "import": imports}))
+    terraform(tmp_path / "theirs", "init")
+    for name in ("ours", "theirs"):
+        terraform(tmp_path / name, "apply", "-auto-approve")
+    (tmp_path / "ours" / "main.tf.json").write_text(json.dumps(ours))
+    rounds = [(terraform(tmp_path / "ours", "plan", "-detailed-exitcode"),
+               terraform(tmp_path / "theirs", "plan", "-detailed-exitcode")) for _round in range(3)]
+    one, other = (min(taken) for taken in zip(*rounds, strict=True))
+    print(f"\na plan of 1,000 VMs without changes: {one:.2f} s; terraform_data: {other:.2f} s; ratio {one / other:.2f}")
+    assert one / other < 1.8
+
+
+@pytest.mark.usefixtures("plugins")
+def test_an_apply_of_100(tmp_path: Path) -> None:
+    access = {"platform": "libvirt", "uri": "test:///default", "pool": "default-pool"}
+    vms = {f"vm-{number}": SPEC for number in range(100)}
+    fleet = load_fleet(json.dumps({"fleet": "bench", "sites": {"lab": access}, "vms": vms}))
+    driver = LibvirtDriver(Site("lab", "libvirt", access))
+    start = time.perf_counter()
+    assert all(one.changed for one in converge.converge(fleet, {"lab": driver}))
+    theirs = time.perf_counter() - start
+    driver.close()
+    (tmp_path / "main.tf.json").write_text(json.dumps({
+        "terraform": {"required_providers": {"muster": {"source": SOURCE}}},
+        "provider": {"muster": {"fleet": "bench", "sites": {"lab": access}, "packs": []}},
+        "resource": {"muster_vm": {name: {"name": name, **SPEC} for name in vms}},
+    }))
+    ours = terraform(tmp_path, "apply", "-auto-approve")
+    print(f"\nan apply of 100 VMs: {ours:.2f} s; converge alone: {theirs:.2f} s; ratio {ours / theirs:.2f}")
