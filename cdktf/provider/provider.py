@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 from muster.model.errors import ModelError, ModelErrors
+from tf.function import Function
 from tf.iface import Config, DataSource, Provider, Resource
 from tf.schema import Schema
 from tf.utils import Diagnostics
@@ -85,6 +86,11 @@ class MusterProvider(Provider):
         from .data import FindingsData, VmData, VmsData
 
         return [VmData, VmsData, FindingsData]
+
+    def get_functions(self) -> list[type[Function]]:
+        from .functions import Bytes, Seconds
+
+        return [Bytes, Seconds]
 
 
 def summary(error: ModelError) -> str:

@@ -168,3 +168,15 @@ def test_data_sources(ruled: Terraform) -> None:
     assert all(one["sentence"] for one in shown["findings"])
     ruled.more["data"]["muster_vm"]["a"]["name"] = "nobody"
     assert "has no VM of the name 'nobody'" in ruled.refused()
+
+
+def test_functions(terraform: Terraform) -> None:
+    terraform.vms = {"a": OFF}
+    call = "${provider::muster::%s(\"%s\")}"
+    terraform.more = {"output": {"size": {"value": call % ("bytes", "2 GiB")},
+                                 "time": {"value": call % ("seconds", "1d 12h")}}}
+    terraform.apply()
+    shown = {name: one["value"] for name, one in json.loads(terraform.run("output", "-json")).items()}
+    assert shown == {"size": 2 << 30, "time": 129600}
+    terraform.more["output"]["size"]["value"] = call % ("bytes", "lots")
+    assert "'lots' is not a size" in terraform.refused()
