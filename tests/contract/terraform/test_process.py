@@ -16,7 +16,7 @@ from sites import World
 from tf_runs import OFF, Terraform, flat
 
 pytestmark = real
-VMS, KILLS = 4, int(os.environ.get("MUSTER_KILLS", "4"))
+VMS, KILLS = (int(os.environ.get(name, "4")) for name in ("MUSTER_KILL_VMS", "MUSTER_KILLS"))
 
 
 @pytest.fixture
