@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
 from typing import Any
 
+import pytest
 from muster.drivers.libvirt import freeze
 from muster.drivers.libvirt.guest import Agent
 from muster.operations.session import connected, read_fleet
@@ -27,6 +29,7 @@ with connected(read_fleet(sys.argv[1])) as drivers:
 WRITE = ["/bin/sh", "-c", "date > /root/written && sync && cat /root/written"]
 
 
+@pytest.mark.skipif(not os.environ.get("MUSTER_LONG"), reason="takes minutes more: MUSTER_LONG=1 make e2e")
 def test_a_guest_thaws_by_itself(lab: Any) -> None:
     played = lab.play("provision", fleet_vms=["e2e-web"])
     assert played.code == 0, played.text
