@@ -92,7 +92,8 @@ def _call(compiler: Compiler, name: str, children: list[Node], source: Value) ->
             out.put(f"if {' or '.join(tests)}: accept_{name}({name!r}, ({atoms},))")
         if "string" in function.elements:
             separator = f", {arguments[0].atom}" if name == "join" else ""
-            out.put(f"weigh_texts({arguments[-1].atom}, b{separator})")
+            texts = arguments[-1].atom
+            out.put(f"if {texts} and {texts}[0].__class__ is str: weigh_texts({texts}, b{separator})")
         out.put(f"{result} = f_{name}({'now, ' if function.timed else ''}{atoms})")
         if not compiler.nulls and name not in _ANSWERS:
             missing = compiler.missing(f"the answer of {name}()")
@@ -283,7 +284,8 @@ def pick(function: str, items: list[Any], keys: list[Any], budget: Budget) -> An
     kinds = {kind(key) for key in keys}
     if kinds not in (set(), {"number"}, {"string"}):
         raise CallError(f"{function}() needs all numbers or all strings and got {' and '.join(sorted(kinds))}")
-    weigh_texts(keys, budget)
+    if kinds == {"string"}:
+        weigh_texts(keys, budget)
     order = sorted(range(len(items)), key=keys.__getitem__)
     if function == "sort_by":
         return [items[number] for number in order]

@@ -89,7 +89,7 @@ def _sum(values: list[Any]) -> int | float:
         total: int | float = sum(values)
     except OverflowError:
         total = math.inf
-    if not math.isfinite(total):  # it would compare as it likes
+    if not -math.inf < total < math.inf:  # it would compare as it likes
         raise CallError("sum() of these numbers is out of range")
     return total
 
@@ -160,7 +160,7 @@ FUNCTIONS: dict[str, Function] = {
     "floor": Function((_NUMBERS,), math.floor, "The next whole number downwards."),
     "join": Function((_TEXT, _LIST), str.join, "The texts of a list, joined by a text.", elements=_TEXT),
     "keys": Function((_OBJECT,), list, "Keys of an object."),
-    "length": Function((("string", "array", "object"),), len, "Number of characters, items or keys."),
+    "length": Function((("array", "string", "object"),), len, "Number of characters, items or keys."),
     "lower": Function((_TEXT,), str.lower, "A text in lower case."),
     "max": Function((_LIST,), lambda values: max(values) if values else None,
                     "Largest of a list of numbers or texts; not known for an empty one.", elements=_ORDERED),

@@ -188,5 +188,4 @@ def weigh_all(value: Any, budget: Budget) -> Absent | None:
 
 def weigh_texts(items: list[Any], budget: Budget, separator: str = "") -> None:
     """Count the characters of texts that are joined or ordered: one text may be in a list many times."""
-    if items and items[0].__class__ is str:
-        spend(budget, (sum(map(len, items)) + len(separator) * len(items)) // _TEXT)
+    spend(budget, (sum(map(len, items)) + len(separator) * len(items)) // _TEXT)

@@ -45,7 +45,8 @@ class Visitor:
 
     def truth(self, value: Value) -> str:
         """The source of whether a value that is there is true."""
-        return value.atom if value.kind == "boolean" else f"truthy({value.atom})"
+        atom = value.atom
+        return atom if value.kind == "boolean" else f"({atom} is True or {atom} is not False and truthy({atom}))"
 
     def literal(self, value: Any) -> Value:
         """A value that the expression itself holds."""
