@@ -120,11 +120,10 @@ def _rules(packs: Sequence[str]) -> tuple[Rule, ...]:
 
 def _waivers(path: str | None, given: Iterable[Given]) -> tuple[Waiver, ...]:
     """Those of the file at `path`, and those of the fleet files."""
-    from ..policy.waivers import Waiver, WaiverError, load_waivers
+    from ..policy.waivers import WaiverError, load_waivers
 
-    found = [Waiver(one.rule, one.vms, one.reason, one.approver, one.until)
-             for fleet in {id(source.fleet): source.fleet for source in given if source.fleet}.values()
-             for one in fleet.waivers]
+    fleets = {id(source.fleet): source.fleet for source in given if source.fleet}
+    found = [waiver for fleet in fleets.values() for waiver in fleet.waivers]
     try:
         return (*found, *(load_waivers(path) if path else ()))
     except WaiverError as error:

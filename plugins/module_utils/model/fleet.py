@@ -21,6 +21,7 @@ from .fleet_fields import COUNT, LAYER_FIELDS, MAX_VMS, TOP_FIELDS, WAIVER_FIELD
 from .normal import layer, without_unset
 from .patterns import NAME, RULES
 from .vm import VM, Mark
+from .waiver import Waiver
 from .yaml_reader import Map, Seq, locate, read_yaml
 
 _NAME = {"name": table_field("str", "A name.", pattern=NAME)}
@@ -40,20 +41,6 @@ class Site:
     def __getitem__(self, key: str) -> Any:
         """The option `key`, None where it is not set."""
         return self.options.get(key)
-
-
-@dataclass(frozen=True)
-class Waiver:
-    """Findings of `rule` on `vms` are accepted until the end of the day `until`.
-
-    A name may end in a star, or be one: ``web-*``, ``*``.
-    """
-
-    rule: str
-    vms: tuple[str, ...]
-    reason: str
-    approver: str
-    until: date
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,6 @@ from .writer import Value
 if TYPE_CHECKING:
     from .compiler import Compiler
 
-
-# Functions whose answer needs no look at the types of its arguments when these are known.
-_ANSWERS = {"length": "number", "size": "number", "duration": "number", "age": "number", "lower": "string",
-            "starts_with": "boolean", "ends_with": "boolean", "cidr_contains": "boolean", "version_at_least": "boolean",
-            "semver_compare": "number", "sum": "number", "abs": "number", "ceil": "number", "floor": "number",
-            "keys": "array", "values": "array", "type": "string", "to_string": "string", "join": "string",
-            "sort": "array", "merge": "object", "to_array": "array"}
-
-
-# Functions that do the same little work whatever the length of their arguments is.
-_AT_ONCE = ("length", "type", "to_array", "starts_with", "ends_with", "age")
 _WEIGHTY = ("string", "array", "object")
 _CLASSES = {"string": ("str",), "array": ("list",), "object": ("dict",), "number": ("int", "float"),
             "boolean": ("bool",), "null": ("None.__class__",)}
@@ -57,14 +46,14 @@ def _call(compiler: Compiler, name: str, children: list[Node], source: Value) ->
 
     kinds = [function.signature[min(number, len(function.signature) - 1)] for number in range(len(arguments))]
     # Lists that may lack an item; what a function does with them that looks at no item does not depend on it.
-    holes = [] if name in _AT_ONCE else [
+    holes = [] if function.flat else [
         value.atom for value, accepted in zip(arguments, kinds, strict=True)
         if not value.whole and value.kind in ("", "array") and "array" in accepted]
 
     def run() -> None:
         for value, accepted in zip(arguments, kinds, strict=True):
             # What a projection has made was counted as it was made.
-            if name not in _AT_ONCE and not function.deep and not value.whole \
+            if not function.flat and not function.deep and not value.whole \
                     and value.kind not in ("number", "boolean") and set(accepted) & set(_WEIGHTY):
                 out.put(f"weigh({value.atom}, b)")
         if compiler.nulls or not (holes or function.deep):
@@ -95,7 +84,7 @@ def _call(compiler: Compiler, name: str, children: list[Node], source: Value) ->
             texts = arguments[-1].atom
             out.put(f"if {texts} and {texts}[0].__class__ is str: weigh_texts({texts}, b{separator})")
         out.put(f"{result} = f_{name}({'now, ' if function.timed else ''}{atoms})")
-        if not compiler.nulls and name not in _ANSWERS:
+        if not compiler.nulls and not function.answer:
             missing = compiler.missing(f"the answer of {name}()")
             out.put(f"if {result} is None: {result} = {missing}")
 
@@ -103,14 +92,14 @@ def _call(compiler: Compiler, name: str, children: list[Node], source: Value) ->
         run()
     else:
         compiler.unless_absent(result, arguments, run)
-    return Value(result, _ANSWERS.get(name, ""), whole=name in ("keys", "sort"),
-                 absent=name not in _ANSWERS or function.deep or bool(holes)
+    return Value(result, function.answer, whole=name in ("keys", "sort"),
+                 absent=not function.answer or function.deep or bool(holes)
                  or any(value.absent for value in arguments))
 
 
 def _is_none_of(atom: str, kinds: tuple[str, ...]) -> str:
     """The source of whether the value `atom` is of none of `kinds`."""
-    return " and ".join(f"{atom}.__class__ is not {name}" for kind in kinds for name in _CLASSES[kind]).join("()")
+    return " and ".join(f"{atom}.__class__ is not {name}" for kind in sorted(kinds) for name in _CLASSES[kind]).join("()")
 
 
 def _folded(name: str, values: list[Any]) -> Any:

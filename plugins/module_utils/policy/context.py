@@ -22,8 +22,19 @@ _CPUS = re.compile(r"([0-9]{1,4})(?:-([0-9]{1,4}))?")
 Document = dict[str, Any]
 
 # What `enrich` adds.
-FACTS = frozenset(("peers", "peer_count", "peers_on_host", "siblings", "sibling_count", "siblings_running",
-                   "service_hosts", "service_zones", "neighbours", "pinned_cpus", "pinning_shared"))
+FROM_OTHERS: dict[str, str] = {
+    "peers": "Other VMs of its anti-affinity group at its site, ten at most.",
+    "peer_count": "How many there are.",
+    "peers_on_host": "How many of them are on its host.",
+    "siblings": "Other VMs with its tags service and environment, ten at most.",
+    "sibling_count": "How many there are.",
+    "siblings_running": "How many of them run.",
+    "service_hosts": "How many hosts the VMs of its service are on.",
+    "service_zones": "How many zones the VMs of its service are in.",
+    "neighbours": "Environments and classes of data of the VMs that share a VLAN with it.",
+    "pinned_cpus": "How many CPUs of the host it is pinned to.",
+    "pinning_shared": "Whether another VM is pinned to one of these.",
+}
 
 
 def enrich(documents: Iterable[Mapping[str, Any]]) -> list[Document]:

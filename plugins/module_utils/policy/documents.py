@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 MAX_DEPTH = 24
@@ -134,11 +135,19 @@ class _Copier:
         return str.__str__(key)
 
 
+@lru_cache(maxsize=4_096)
+def _steps(path: str) -> tuple[str | int, ...]:
+    """The keys and indices of a path; none where it is not one. The VMs of a plan have nearly the same ones."""
+    if not _PATH.fullmatch(path):
+        return ()
+    return tuple(int(index) if index else name for name, index in _STEP.findall(path))
+
+
 def _forget(document: dict[str, Any], path: Any) -> None:
     """Put an unsettled `Absent` at `path`. Where the way there is missing, its first missing step is not known."""
-    if not isinstance(path, str) or not _PATH.fullmatch(path):
+    steps = _steps(path) if isinstance(path, str) else ()
+    if not steps:
         raise DocumentError("has a path in 'unknown' that does not look like disks[0].size")
-    steps: list[str | int] = [int(index) if index else name for name, index in _STEP.findall(path)]
     place: Any = document
     for number, step in enumerate(steps):
         last = number == len(steps) - 1

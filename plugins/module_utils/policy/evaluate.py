@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from .context import FACTS, enrich
+from .context import FROM_OTHERS, enrich
 from .documents import Absent, DocumentError, normal
 from .expressions import explained
 from .observed import observed
@@ -14,8 +14,6 @@ from .report import CODES, Report, Subject, Table
 from .rule import STAGES, Finding, Rule
 from .runtime import truthy
 from .waivers import Waiver
-
-_PASS, _NOT_APPLICABLE = CODES["pass"], CODES["not_applicable"]
 
 Verdict = tuple[str, str]  # outcome and a clause that explains it
 
@@ -54,7 +52,7 @@ def check(
 def _needs_context(rule: Rule) -> bool:
     """Whether `rule` reads what a VM's document has from the others of the check."""
     fields = [expression.fields for expression in (rule.when, rule.expect) if expression is not None]
-    return any(one is None or one & FACTS for one in fields)
+    return any(one is None or one & FROM_OTHERS.keys() for one in fields)
 
 
 class Waivers:
@@ -104,20 +102,10 @@ def _judge(document: Mapping[str, Any], table: Table, waivers: Waivers, now: dat
         elif unseen:
             outcome, clause = "unknown", "nobody looked into the guest"
         else:
-            # The two outcomes that most rules have, without a function call between.
-            try:
-                if rule.when is not None and rule.when.run(plain, now) is False:
-                    codes.append(_NOT_APPLICABLE)
-                    continue
-                if rule.when is None and rule.expect.run(plain, now) is True:
-                    codes.append(_PASS)
-                    continue
-            except Exception:  # noqa: S110 the verdict tells what it was
-                pass
             outcome, clause = verdict(rule, plain, now)
-            if outcome == "pass" or outcome == "not_applicable":
-                codes.append(CODES[outcome])
-                continue
+        if outcome in ("pass", "not_applicable"):
+            codes.append(CODES[outcome])
+            continue
         if outcome in ("fail", "unknown"):
             outcome, clause = waivers.settle(rule.id, subject.name, outcome, clause)
         codes.append(CODES[outcome])

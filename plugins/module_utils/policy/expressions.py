@@ -37,10 +37,12 @@ class ExpressionError(ValueError):
 
 @dataclass(frozen=True)
 class Expression:
-    """An expression that was read: its text, its tree and its Python source. Made by `compile_expression`."""
+    """An expression that was read: its text, its tree, the patterns in it and its Python source. Made by
+    `compile_expression`."""
 
     text: str
     tree: Node = field(repr=False, compare=False)
+    patterns: dict[str, Pattern] = field(repr=False, compare=False)
     source: Source = field(repr=False, compare=False)
 
     @cached_property
@@ -54,6 +56,10 @@ class Expression:
             return self.run(document, now or datetime.now(UTC))
         except Exception as error:
             raise explained(error) from None
+
+    def part(self, node: Node) -> Expression:
+        """A part of the tree as an expression of its own."""
+        return Expression("", node, self.patterns, write_source(node, self.patterns))
 
     @cached_property
     def paths(self) -> tuple[str, ...]:
@@ -130,7 +136,7 @@ def compile_expression(text: object, nulls: bool = False) -> Expression:
     for node in _nodes({"type": "expression", "children": [tree]}):
         _check(node, patterns, nulls)
     try:
-        return Expression(text, tree, write_source(tree, patterns, nulls))
+        return Expression(text, tree, patterns, write_source(tree, patterns, nulls))
     except (TooDeep, RecursionError):
         raise ExpressionError("is nested too deeply; split the rule") from None
 

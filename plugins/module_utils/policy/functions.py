@@ -34,7 +34,9 @@ class CallError(ValueError):
 class Function:
     """`signature` has the types of each argument; the last repeats where `variadic`. `run` gets the arguments after
     the time that is now where `timed`. `elements`: the types of the items of a list argument, all of one of them.
-    `deep`: it reads all that is in its arguments, not only their first level."""
+    `deep`: it reads all that is in its arguments, not only their first level. `answer`: the type of what it gives,
+    where it gives something of one type for all that it accepts. `flat`: it does the same little work however long its
+    arguments are."""
 
     signature: tuple[tuple[str, ...], ...]
     run: Callable[..., Any]
@@ -43,6 +45,8 @@ class Function:
     timed: bool = False
     elements: tuple[str, ...] = ()
     deep: bool = False
+    answer: str = ""
+    flat: bool = False
 
     def accept(self, name: str, values: tuple[Any, ...]) -> None:
         """Raises CallError where one of `values` is not of its type."""
@@ -139,7 +143,7 @@ def _merge(*objects: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _contains_text(value: Any) -> str:
+def _to_string(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -147,41 +151,51 @@ _LIST, _TEXT, _NUMBERS, _OBJECT = ("array",), ("string",), ("number",), ("object
 _ORDERED = ("number", "string")
 
 FUNCTIONS: dict[str, Function] = {
-    "abs": Function((_NUMBERS,), abs, "A number without its sign."),
-    "age": Function((_TEXT,), _age, "Seconds since a time in ISO 8601; a time in the future is an error.", timed=True),
+    "abs": Function((_NUMBERS,), abs, "A number without its sign.", answer="number"),
+    "age": Function((_TEXT,), _age, "Seconds since a time in ISO 8601; a time in the future is an error.", timed=True,
+                    answer="number", flat=True),
     "avg": Function((_LIST,), lambda values: _sum(values) / len(values) if values else None,
                     "Average of a list of numbers; not known for an empty one.", elements=_NUMBERS),
-    "ceil": Function((_NUMBERS,), math.ceil, "The next whole number upwards."),
+    "ceil": Function((_NUMBERS,), math.ceil, "The next whole number upwards.", answer="number"),
     "cidr_contains": Function((_TEXT, _TEXT), _cidr_contains,
-                              "Whether a network holds an address or network: cidr_contains('10.0.0.0/8', address)."),
+                              "Whether a network holds an address or network: cidr_contains('10.0.0.0/8', address).",
+                              answer="boolean"),
     "duration": Function((("string", "number"),), _unit(units.parse_duration),
-                         "Seconds of a duration: duration('24h')."),
-    "ends_with": Function((_TEXT, _TEXT), str.endswith, "Whether a text ends with another."),
-    "floor": Function((_NUMBERS,), math.floor, "The next whole number downwards."),
-    "join": Function((_TEXT, _LIST), str.join, "The texts of a list, joined by a text.", elements=_TEXT),
-    "keys": Function((_OBJECT,), list, "Keys of an object."),
-    "length": Function((("array", "string", "object"),), len, "Number of characters, items or keys."),
-    "lower": Function((_TEXT,), str.lower, "A text in lower case."),
+                         "Seconds of a duration: duration('24h').", answer="number"),
+    "ends_with": Function((_TEXT, _TEXT), str.endswith, "Whether a text ends with another.",
+                          answer="boolean", flat=True),
+    "floor": Function((_NUMBERS,), math.floor, "The next whole number downwards.", answer="number"),
+    "join": Function((_TEXT, _LIST), str.join, "The texts of a list, joined by a text.", elements=_TEXT,
+                     answer="string"),
+    "keys": Function((_OBJECT,), list, "Keys of an object.", answer="array"),
+    "length": Function((("string", "array", "object"),), len, "Number of characters, items or keys.",
+                       answer="number", flat=True),
+    "lower": Function((_TEXT,), str.lower, "A text in lower case.", answer="string"),
     "max": Function((_LIST,), lambda values: max(values) if values else None,
                     "Largest of a list of numbers or texts; not known for an empty one.", elements=_ORDERED),
-    "merge": Function((_OBJECT,), _merge, "Objects in one; the last has the word.", variadic=True),
+    "merge": Function((_OBJECT,), _merge, "Objects in one; the last has the word.", variadic=True, answer="object"),
     "min": Function((_LIST,), lambda values: min(values) if values else None,
                     "Smallest of a list of numbers or texts; not known for an empty one.", elements=_ORDERED),
     "reverse": Function((("string", "array"),), lambda value: value[::-1], "A text or a list from its end."),
     "semver_compare": Function((_TEXT, _TEXT), _semver_compare,
-                               "-1, 0 or 1: whether a semantic version is before, the same as or after another."),
-    "size": Function((("string", "number"),), _unit(units.parse_size), "Bytes of a size: size('2 GiB')."),
-    "sort": Function((_LIST,), sorted, "A list of numbers or texts in their order.", elements=_ORDERED),
-    "starts_with": Function((_TEXT, _TEXT), str.startswith, "Whether a text starts with another."),
-    "sum": Function((_LIST,), _sum, "Sum of a list of numbers.", elements=_NUMBERS),
+                               "-1, 0 or 1: whether a semantic version is before, the same as or after another.",
+                               answer="number"),
+    "size": Function((("string", "number"),), _unit(units.parse_size), "Bytes of a size: size('2 GiB').",
+                     answer="number"),
+    "sort": Function((_LIST,), sorted, "A list of numbers or texts in their order.", elements=_ORDERED, answer="array"),
+    "starts_with": Function((_TEXT, _TEXT), str.startswith, "Whether a text starts with another.",
+                            answer="boolean", flat=True),
+    "sum": Function((_LIST,), _sum, "Sum of a list of numbers.", elements=_NUMBERS, answer="number"),
     "to_array": Function((ANY,), lambda value: value if isinstance(value, list) else [value],
-                         "A list as it is, anything else as a list of it."),
+                         "A list as it is, anything else as a list of it.", answer="array", flat=True),
     "to_number": Function((ANY,), _number, "A number from text such as '22' or '-1.5'; not known for other text."),
-    "to_string": Function((ANY,), _contains_text, "A text as it is, anything else as JSON.", deep=True),
-    "type": Function((ANY,), kind, "'boolean', 'number', 'string', 'array', 'object' or 'null'."),
-    "values": Function((_OBJECT,), lambda value: list(value.values()), "Values of an object."),
+    "to_string": Function((ANY,), _to_string, "A text as it is, anything else as JSON.", deep=True, answer="string"),
+    "type": Function((ANY,), kind, "'boolean', 'number', 'string', 'array', 'object' or 'null'.",
+                     answer="string", flat=True),
+    "values": Function((_OBJECT,), lambda value: list(value.values()), "Values of an object.", answer="array"),
     "version_at_least": Function((_TEXT, _TEXT), lambda found, wanted: _semver_compare(found, wanted) >= 0,
-                                 "Whether a semantic version is another one or newer: version_at_least(v, '2.4.1')."),
+                                 "Whether a semantic version is another one or newer: version_at_least(v, '2.4.1').",
+                                 answer="boolean"),
 }
 
 

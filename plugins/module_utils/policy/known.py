@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..model.fields import VM_FIELDS
+from .context import FROM_OTHERS
 
 # What is known of a VM beside the fields that a fleet file can set, and at which stages. docs/policy.md tells the rest.
 _OBSERVED: dict[str, str] = {
@@ -40,21 +41,9 @@ _OBSERVED: dict[str, str] = {
     "azure": "Settings that Azure alone has.",
     "google": "Settings that Google Cloud alone has.",
     "libvirt": "Settings that libvirt alone has.",
-    # From the other VMs of the same check; see context.py
-    "peers": "Other VMs of its anti-affinity group at its site, ten at most.",
-    "peer_count": "How many there are.",
-    "peers_on_host": "How many of them are on its host.",
-    "siblings": "Other VMs with its tags service and environment, ten at most.",
-    "sibling_count": "How many there are.",
-    "siblings_running": "How many of them run.",
-    "service_hosts": "How many hosts the VMs of its service are on.",
-    "service_zones": "How many zones the VMs of its service are in.",
-    "neighbours": "Environments and classes of data of the VMs that share a VLAN with it.",
-    "pinned_cpus": "How many CPUs of the host it is pinned to.",
-    "pinning_shared": "Whether another VM is pinned to one of these.",
 }
 
-VM_FACTS = frozenset((*VM_FIELDS, *_OBSERVED))
+VM_FACTS = frozenset((*VM_FIELDS, *_OBSERVED, *FROM_OTHERS))
 
 SITE_FACTS = frozenset(("name", "site", "kind", "platform", "hosts", "pools", "orphaned_disks", "memory_promised",
                         "memory_after_host_loss"))

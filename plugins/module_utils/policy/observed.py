@@ -6,23 +6,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from .compiler import write_source
 from .documents import Absent
 from .expressions import Expression
-from .patterns import Pattern
 from .runtime import truthy
 from .tree import Node
 
 _SHOWN = 3
 _ITEMS = 2
 _LENGTH = 60
-_SECRET = ("password", "secret", "token", "private", "credential", "passphrase")
+_SECRET = re.compile("password|secret|token|private|credential|passphrase", re.IGNORECASE)
 _NAMES = ("name", "id", "terraform_address")
 _NONE_WANTED = (("eq", 0), ("lte", 0), ("lt", 1))  # how a rule says that a list should have no such item
 
@@ -93,47 +92,33 @@ def _item(quantifier: _Quantifier, item: Any, number: int) -> str:
 
 @lru_cache(maxsize=2_000)
 def _quantifiers(expect: Expression) -> tuple[_Quantifier, ...]:
-    return tuple(_of(expect.tree, True))
+    return tuple(_of(expect, expect.tree, True))
 
 
-def _of(node: Node, holds: bool) -> Iterator[_Quantifier]:
-    """The quantifiers of `node`, which the rule wants to be `holds`."""
+def _of(expect: Expression, node: Node, holds: bool) -> Iterator[_Quantifier]:
+    """The quantifiers of `node`, a part of `expect` which the rule wants to be `holds`."""
     kind, children = node["type"], node.get("children", ())
     if kind == "not_expression":
-        yield from _of(children[0], not holds)
+        yield from _of(expect, children[0], not holds)
     elif kind in ("and_expression", "or_expression"):
         for child in children:
-            yield from _of(child, holds)
+            yield from _of(expect, child, holds)
     elif kind == "comparator" and holds and children[0].get("value") == "length" and (
             node["value"], children[1].get("value")) in _NONE_WANTED:
         inner = children[0]["children"][0] if children[0]["type"] == "function_expression" else children[0]
         if inner["type"] == "filter_projection":
-            yield _quantifier(inner["children"][0], inner["children"][2], True)
+            yield _quantifier(expect, inner["children"][0], inner["children"][2], True)
     elif kind == "function_expression" and (node["value"], holds) in (("all", True), ("any", False)):
-        yield _quantifier(children[0], children[1]["children"][0], node["value"] == "any")
+        yield _quantifier(expect, children[0], children[1]["children"][0], node["value"] == "any")
 
 
-def _quantifier(items: Node, body: Node, wanted: bool) -> _Quantifier:
-    listed, one = _expression(items), _expression(body)
-    return _Quantifier(listed.paths[0] if listed.paths else "it", listed, one, wanted)
-
-
-def _expression(node: Node) -> Expression:
-    """A part of an expression that was compiled as a whole before, so that nothing in it is refused."""
-    patterns = {text: Pattern(text) for text in _patterns(node)}
-    return Expression("", node, write_source(node, patterns))
-
-
-def _patterns(node: Node) -> Iterator[str]:
-    children: list[Node] = [] if node["type"] == "slice" else list(node.get("children", ()))
-    if node["type"] == "function_expression" and node["value"] == "matches":
-        yield children[0]["value"]
-    for child in children:
-        yield from _patterns(child)
+def _quantifier(expect: Expression, items: Node, body: Node, wanted: bool) -> _Quantifier:
+    listed = expect.part(items)
+    return _Quantifier(listed.paths[0] if listed.paths else "it", listed, expect.part(body), wanted)
 
 
 def _is_secret(path: str) -> bool:
-    return any(word in path.lower() for word in _SECRET)
+    return _SECRET.search(path) is not None
 
 
 def _step(value: Any, step: str | int) -> Any:

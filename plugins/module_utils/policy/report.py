@@ -18,6 +18,8 @@ COUNTS = {"pass": "passed", "fail": "failed", "unknown": "unknown", "waived": "w
           "not_applicable": "not_applicable", "error": "errors"}
 CODES = {outcome: code for code, outcome in enumerate(OUTCOMES)}
 _ATTENTION = ("fail", "error", "unknown", "waived")
+_RANKS = {outcome: number for number, outcome in enumerate(_ATTENTION)}
+_WORST = {severity: -number for number, severity in enumerate(SEVERITIES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,11 @@ class Table:
         """Each rule with how often it had which outcome."""
         for number, rule in enumerate(self.rules):
             yield rule, Counter(row[number] for row in self.outcomes)
+
+
+def _worst_first(finding: Finding) -> tuple[int, int, str, str]:
+    """What findings are ordered by: outcome, severity, rule and VM."""
+    return _RANKS[finding.outcome], _WORST[finding.severity], finding.rule, finding.vm
 
 
 def _counts(found: Counter[int]) -> dict[str, int]:
@@ -130,16 +137,13 @@ class Report:
 
     def attention(self) -> list[Finding]:
         """The findings that somebody should look at, the worst first: failed, error, unknown, waived."""
-        ranks = {outcome: number for number, outcome in enumerate(_ATTENTION)}
-        worst = {severity: -number for number, severity in enumerate(SEVERITIES)}
-        return sorted((finding for table in self.tables for finding in table.findings), key=lambda finding: (
-            ranks[finding.outcome], worst[finding.severity], finding.rule, finding.vm))
+        return sorted((finding for table in self.tables for finding in table.findings), key=_worst_first)
 
     def at_least(self, severity: str) -> list[Finding]:
         """The failures and errors of `severity` or worse: what stops a run. Unknown, waived and passed do not."""
-        floor = SEVERITIES.index(severity)
-        return [finding for finding in self.attention()
-                if finding.outcome in ("fail", "error") and SEVERITIES.index(finding.severity) >= floor]
+        stops = set(SEVERITIES[SEVERITIES.index(severity):])
+        return sorted((finding for table in self.tables for finding in table.findings
+                       if finding.outcome in ("fail", "error") and finding.severity in stops), key=_worst_first)
 
     def compliance(self) -> dict[str, Any]:
         """The part ``compliance`` of a run report. Passes are counted, not listed."""

@@ -5,11 +5,11 @@ Every error is a sentence that names the file, the line, the rule and the fix.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from ..model.errors import nearest
 from .expressions import Expression, ExpressionError, compile_expression
 from .known import SITE_FACTS, VM_FACTS
 from .rule import SEVERITIES, STAGES, SUBJECTS, Rule
@@ -106,9 +106,8 @@ def _expression(raw: dict[str, Any], key: str, where: str) -> Expression:
     facts = SITE_FACTS if about == "site" else VM_FACTS
     for path, steps in expression.steps:
         if steps[0] not in facts:
-            near = difflib.get_close_matches(str(steps[0]), facts, 1)
-            raise PackError(f"{never} '{path}' begins with '{steps[0]:.60}', which is not a field of a {about}. "
-                            + (f"Write '{near[0]}'." if near else "docs/policy.md lists them."))
+            raise PackError(f"{never} '{path}' begins with '{steps[0]:.60}', which is not a field of a {about}; "
+                            f"{nearest(steps[0], facts)} docs/policy.md lists them.")
     return expression
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from ..model.waiver import Waiver
 from .strict_yaml import YamlError, read_file
 from .wording import one_line
 
@@ -23,31 +23,6 @@ class WaiverError(ValueError):
 
     def __init__(self, sentence: str) -> None:
         super().__init__(one_line(sentence))  # it quotes what stands in the file
-
-
-@dataclass(frozen=True)
-class Waiver:
-    """`vms` are names, or beginnings of names with a star: ``web-1``, ``web-*``, ``*``. `until` is the last day."""
-
-    rule: str
-    vms: tuple[str, ...]
-    reason: str
-    approver: str
-    until: date
-
-    def covers(self, rule: str, vm: str, today: date) -> bool:
-        """Whether it waives `rule` for `vm` on the day `today`."""
-        return today <= self.until and self.concerns(rule, vm)
-
-    def concerns(self, rule: str, vm: str) -> bool:
-        """Whether it names `rule` and `vm`, expired or not."""
-        return rule == self.rule and any(
-            vm.startswith(name[:-1]) if name.endswith("*") else vm == name for name in self.vms
-        )
-
-    def sentence(self) -> str:
-        """Who allowed it, until when and why."""
-        return f"{self.approver} allowed it until {self.until.isoformat()}, because: {self.reason}"
 
 
 def load_waivers(path: Path | str) -> tuple[Waiver, ...]:
@@ -85,3 +60,6 @@ def _waiver(raw: Any, where: str) -> Waiver:
     except ValueError:
         raise WaiverError(f"{where}: 'until' is not a day. Write its last day as 2026-12-31.") from None
     return Waiver(raw["rule"], tuple(names), " ".join(raw["reason"].split()), raw["approver"].strip(), until)
+
+
+__all__ = ["Waiver", "WaiverError", "load_waivers", "parse_waivers"]

@@ -50,7 +50,7 @@ CASES: dict[str, tuple[str, str | bytes, tuple[str, ...], list[str]]] = {
     "pack, duplicate id": ("bad.yml", PACK + PACK[PACK.index("  - id"):], PACKED,
                            ["bad.yml:12: rule memory-enough: ", "bad.yml:5 has a rule of this id"]),
     "pack, never matches": ("bad.yml", PACK.replace("memory >=", "memroy >="), PACKED,
-                            ["bad.yml:9: rule memory-enough: 'expect' can never match", "Write 'memory'"]),
+                            ["bad.yml:9: rule memory-enough: 'expect' can never match", "did you mean 'memory'?"]),
     "pack, include that loops": ("bad.yml", PACK.replace("rules:", "include: [bad.yml]\nrules:"), PACKED,
                                  ["bad.yml:4: includes 'bad.yml'", "circle"]),
     "pack, include that leaves": ("bad.yml", PACK.replace("rules:", "include: [../ours.yml]\nrules:"), PACKED,

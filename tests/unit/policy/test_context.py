@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from muster.policy import check, load_rules
-from muster.policy.context import FACTS, SHOWN, enrich
+from muster.policy.context import FROM_OTHERS, SHOWN, enrich
 from muster.policy.documents import Absent, normal
 from muster.policy.known import SITE_FACTS, VM_FACTS
 
@@ -183,8 +183,8 @@ def test_the_order_of_the_documents_changes_no_fact(documents: list[Vm], random:
 
 
 def test_the_facts_are_told_as_what_they_are() -> None:
-    """`FACTS` decides whether a check needs `enrich` at all, so one that is not in it would always be unknown."""
+    """`FROM_OTHERS` decides whether a check needs `enrich` at all, so one that is not in it would always be unknown."""
     vms = [{"name": name, "site": "a", "platform": "libvirt", "host": name, "zone": "z", "power": "on",
             "anti_affinity": "g", "cpu_pinning": "0-1", "tags": {"service": "s", "environment": "test"},
             "nics": [{"network": "n"}]} for name in ("x", "y")]
-    assert set(enrich(vms)[0]) - set(vms[0]) == FACTS
+    assert set(enrich(vms)[0]) - set(vms[0]) == FROM_OTHERS.keys()

@@ -67,7 +67,7 @@ BROKEN = {
     "empty": ("", ["is not a mapping"]),
     "list": ("- 1\n", ["is not a mapping"]),
     "reads nothing": (PACK.replace("memory > `0`", "size('1 GiB') > `0`"), ["ours.yml:9: rule", "can never match"]),
-    "misspelt field": (PACK.replace("memory > `0`", "memroy > `0`"), ["can never match", "Write 'memory'"]),
+    "misspelt field": (PACK.replace("memory > `0`", "memroy > `0`"), ["can never match", "did you mean 'memory'?"]),
     "misspelt in when": (PACK + "    when: tag.owner == 'x'\n", ["ours.yml:12:", "'when' can never match", "'tags'"]),
     "about": (PACK + "    about: fleet\n", ["ours.yml:12: rule memory-set", "write vm or site"]),
     "a site's guest": (PACK.replace("[spec]", "[guest]") + "    about: site\n", ["can never match", "has no guest"]),

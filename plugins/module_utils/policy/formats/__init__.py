@@ -6,12 +6,16 @@ without a second copy of it in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import importlib
+from collections.abc import Iterator
 
 from .checked import Checked, Part, inspected
 
-FORMATS = ("text", "json", "sarif", "junit", "csv", "html", "oscal")
-_NEEDS = {"sarif": "sarif-pydantic", "junit": "junitparser", "oscal": "compliance-trestle", "html": "jinja2"}
+# Each form with its file here, and the library that it needs.
+_FILES = {"text": ("text", ""), "json": ("as_json", ""), "sarif": ("sarif", "sarif-pydantic"),
+          "junit": ("junit", "junitparser"), "csv": ("as_csv", ""), "html": ("page", "jinja2"),
+          "oscal": ("oscal", "compliance-trestle")}
+FORMATS = tuple(_FILES)
 
 
 class FormatError(ValueError):
@@ -23,43 +27,15 @@ def pieces(name: str, checked: Checked) -> Iterator[str]:
 
     The library is looked for before the first piece, so that nothing half-written is left for want of it.
     """
+    if name not in _FILES:
+        raise FormatError(f"'{name:.40}' is not a format; there are {', '.join(FORMATS)}.")
+    file, library = _FILES[name]
     try:
-        return _form(name)(checked)
+        written: Iterator[str] = importlib.import_module(f".{file}", __name__).write(checked)
     except ImportError as error:
-        raise FormatError(f"The format {name} needs {_NEEDS.get(name, error.name)}, which is not installed. Install "
+        raise FormatError(f"The format {name} needs {library or error.name}, which is not installed. Install "
                           "muster-fleet[formats].") from None
-
-
-def _form(name: str) -> Callable[[Checked], Iterator[str]]:
-    if name == "text":
-        from . import text
-
-        return text.write
-    if name == "json":
-        from . import as_json
-
-        return as_json.write
-    if name == "csv":
-        from . import as_csv
-
-        return as_csv.write
-    if name == "html":
-        from . import page
-
-        return page.write
-    if name == "sarif":
-        from . import sarif
-
-        return sarif.write
-    if name == "junit":
-        from . import junit
-
-        return junit.write
-    if name == "oscal":
-        from . import oscal
-
-        return oscal.write
-    raise FormatError(f"'{name:.40}' is not a format; there are {', '.join(FORMATS)}.")
+    return written
 
 
 __all__ = ["FORMATS", "Checked", "FormatError", "Part", "inspected", "pieces"]

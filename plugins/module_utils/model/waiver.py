@@ -1,0 +1,31 @@
+"""A waiver: who allowed which VMs to miss which rule, why, and until when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """`vms` are names, or beginnings of names with a star: ``web-1``, ``web-*``, ``*``. `until` is the last day."""
+
+    rule: str
+    vms: tuple[str, ...]
+    reason: str
+    approver: str
+    until: date
+
+    def covers(self, rule: str, vm: str, today: date) -> bool:
+        """Whether it waives `rule` for `vm` on the day `today`."""
+        return today <= self.until and self.concerns(rule, vm)
+
+    def concerns(self, rule: str, vm: str) -> bool:
+        """Whether it names `rule` and `vm`, expired or not."""
+        return rule == self.rule and any(
+            vm.startswith(name[:-1]) if name.endswith("*") else vm == name for name in self.vms
+        )
+
+    def sentence(self) -> str:
+        """Who allowed it, until when and why."""
+        return f"{self.approver} allowed it until {self.until.isoformat()}, because: {self.reason}"
