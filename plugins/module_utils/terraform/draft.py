@@ -51,6 +51,11 @@ class Draft:
         """`path` is known only after apply, or not to be known from this file."""
         self.unknown.append(path)
 
+    def awaits(self, path: str, block: Any, *attributes: str) -> None:
+        """`path` is known only after apply where the `block` that fills it is: one of `attributes`, by whole."""
+        if block is None and any(self.root.covers(attribute) for attribute in attributes):
+            self.later(path)
+
     def finish(self) -> dict[str, Any]:
         """The document, with ``unknown`` and ``sensitive`` where they list something."""
         document = self.document

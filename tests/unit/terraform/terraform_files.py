@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
+
+import yaml
+from muster.policy.documents import normal
+from muster.terraform import Reading, TerraformError
+from muster.terraform.reading import parse
+
+HERE = Path(__file__).parent
 
 # Keys that every document has; a case's `expect` names them only where they are its point.
 COMMON = ("name", "terraform_address", "terraform_type", "action")
@@ -81,3 +91,40 @@ def state(case: dict[str, Any]) -> dict[str, Any]:
 def encoded(case: dict[str, Any]) -> bytes:
     """The file of a case."""
     return json.dumps(state(case) if "state" in case else plan(case)).encode()
+
+
+@cache
+def files() -> list[dict[str, Any]]:
+    """The documents of all cases and all recorded files."""
+    cases = [json.loads(encoded(case)) for path in sorted((HERE / "cases").glob("*.yml"))
+             for case in yaml.safe_load(path.read_text(encoding="utf-8"))]
+    recorded = sorted((HERE / "recorded").glob("*.json"))
+    return cases + [json.loads(path.read_text(encoding="utf-8")) for path in recorded]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every value inside of `value`."""
+    if path:
+        yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from places(item, (*path, key))
+
+
+def read(data: bytes) -> Reading | None:
+    """What `parse` makes of it, None where that is one sentence. Every document must be one that rules can judge."""
+    try:
+        reading = parse(data, "plan.json")
+    except TerraformError as error:
+        sentence = str(error)
+        assert sentence.startswith("plan.json: ")
+        assert sentence.isascii()
+        assert sentence.isprintable()
+        assert len(sentence) < 700, sentence
+        return None
+    for document in reading.vms:
+        normal(document)
+        assert isinstance(document["name"], str)
+        assert isinstance(document["terraform_address"], str)
+    assert all(number > 0 for number in reading.unmapped.values())
+    return reading

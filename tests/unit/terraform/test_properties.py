@@ -5,24 +5,18 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from muster.policy.documents import normal
-from muster.terraform import Reading, TerraformError
+from muster.terraform import TerraformError
 from muster.terraform.reading import parse
-from terraform_files import encoded
+from terraform_files import files, places, read
 
 HERE = Path(__file__).parent
-FILES: list[dict[str, Any]] = [
-    json.loads(encoded(case)) for path in sorted((HERE / "cases").glob("*.yml"))
-    for case in yaml.safe_load(path.read_text(encoding="utf-8"))
-] + [json.loads(path.read_text(encoding="utf-8")) for path in sorted((HERE / "recorded").glob("*.json"))]
+FILES = files()
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
@@ -33,35 +27,10 @@ VALUES = st.recursive(
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path of every value inside of `value`."""
-    if path:
-        yield path
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        yield from places(item, (*path, key))
-
-
 def put(document: Any, path: tuple[Any, ...], value: Any) -> None:
     for step in path[:-1]:
         document = document[step]
     document[path[-1]] = value
-
-
-def read(data: bytes) -> Reading | None:
-    """What `parse` makes of it. Every document must be one that rules can be asked about."""
-    try:
-        reading = parse(data, "plan.json")
-    except TerraformError as error:
-        sentence = str(error)
-        assert sentence.startswith("plan.json: ")
-        assert sentence.isascii()
-        assert sentence.isprintable()
-        assert len(sentence) < 700
-        return None
-    for document in reading.vms:
-        normal(document)
-    return reading
 
 
 @FEW

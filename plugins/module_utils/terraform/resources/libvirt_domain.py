@@ -96,8 +96,7 @@ def _disks(machine: Machine, draft: Draft, world: World) -> None:
         part.values["name"] = libvirt_volume.disk_name(draft)
         part.later("size")  # the size of what another made stands in no plan
         part.put("device", disk.file or disk.block_device, "file" if disk.file else "block_device")
-    if machine.disk is None and draft.root.covers("disk"):
-        draft.later("disks")
+    draft.awaits("disks", machine.disk, "disk")
 
 
 def _nics(machine: Machine, draft: Draft, world: World) -> None:
@@ -106,8 +105,7 @@ def _nics(machine: Machine, draft: Draft, world: World) -> None:
         part.values["name"] = f"nic{index}"
         _network(part, nic, index, draft, world)
         part.put("mac", nic.mac.lower() if nic.mac else None, "mac")
-    if machine.network_interface is None and draft.root.covers("network_interface"):
-        draft.later("nics")
+    draft.awaits("nics", machine.network_interface, "network_interface")
 
 
 def _network(part: Part, nic: Nic, index: int, draft: Draft, world: World) -> None:

@@ -171,8 +171,7 @@ def _disks(machine: Machine, draft: Draft) -> None:
             limits = part.block("speed")
             limits.put("iops_limit", (speed.iops_read or 0) + (speed.iops_write or 0) or None, "iops_read")
             limits.put("bandwidth_limit", ((speed.read or 0) + (speed.write or 0)) * MIB or None, "read")
-    if machine.disk is None and draft.root.covers("disk"):
-        draft.later("disks")
+    draft.awaits("disks", machine.disk, "disk")
     image = next((disk.file_id or disk.import_from for disk in machine.disk or () if disk.file_id or disk.import_from),
                  None)
     if image:
@@ -192,8 +191,7 @@ def _nics(machine: Machine, draft: Draft) -> None:
         part.put("bandwidth_limit", scaled(nic.rate_limit, 1_000_000), "rate_limit")
         if nic.disconnected is not None or nic.enabled is not None:
             part.put("connected", not nic.disconnected and nic.enabled is not False, "disconnected")
-    if machine.network_device is None and draft.root.covers("network_device"):
-        draft.later("nics")
+    draft.awaits("nics", machine.network_device, "network_device")
 
 
 def _proxmox(machine: Machine, draft: Draft, resource: Resource, world: World) -> None:

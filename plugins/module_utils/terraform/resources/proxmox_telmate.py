@@ -158,8 +158,7 @@ def _disks(machine: Machine, draft: Draft, resource: Resource) -> None:
     for index, disk in enumerate(machine.disk or ()):
         if (disk.media or disk.type) not in _NO_DISK:
             _disk(draft.block("disks", "disk", index), disk, draft)
-    if machine.disk is None and (draft.root.covers("disk") or draft.root.covers("disks")):
-        draft.later("disks")
+    draft.awaits("disks", machine.disk, "disk", "disks")
 
 
 def _down(shadow: Shadow, path: Path) -> Shadow:
@@ -225,5 +224,4 @@ def _nics(machine: Machine, draft: Draft) -> None:
         part.put("bandwidth_limit", scaled(nic.rate, 1_000_000), "rate")
         if nic.link_down is not None:
             part.put("connected", not nic.link_down, "link_down")
-    if machine.network is None and draft.root.covers("network"):
-        draft.later("nics")
+    draft.awaits("nics", machine.network, "network")

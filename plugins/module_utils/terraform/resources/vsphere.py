@@ -183,8 +183,7 @@ def _disks(machine: Machine, resource: Resource, draft: Draft, world: World) -> 
         if disk.thin_provisioned is not None:
             thick = "eager" if disk.eagerly_scrub else "lazy"
             part.put("provisioning", "thin" if disk.thin_provisioned else thick, "thin_provisioned")
-    if machine.disk is None and draft.root.covers("disk"):
-        draft.later("disks")
+    draft.awaits("disks", machine.disk, "disk")
 
 
 def _nics(machine: Machine, draft: Draft, world: World) -> None:
@@ -203,8 +202,7 @@ def _nics(machine: Machine, draft: Draft, world: World) -> None:
         part.put("mac", nic.mac_address.lower() if nic.mac_address else None, "mac_address")
         limit = nic.bandwidth_limit
         part.put("bandwidth_limit", limit * 125_000 if limit and limit > 0 else None, "bandwidth_limit")
-    if machine.network_interface is None and draft.root.covers("network_interface"):
-        draft.later("nics")
+    draft.awaits("nics", machine.network_interface, "network_interface")
 
 
 def _advanced(machine: Machine, draft: Draft) -> None:
