@@ -20,6 +20,7 @@ from .fields import field as table_field
 from .fleet_fields import COUNT, LAYER_FIELDS, MAX_VMS, TOP_FIELDS, WAIVER_FIELDS
 from .normal import layer, without_unset
 from .patterns import NAME, RULES
+from .state import State, read_state
 from .vm import VM, Mark
 from .waiver import Waiver
 from .yaml_reader import Map, Seq, locate, read_yaml
@@ -46,7 +47,7 @@ class Site:
 @dataclass(frozen=True)
 class Fleet:
     """What a fleet file says. `vms` bear the ownership mark that they shall have; `lines` tells by name of a VM on
-    which line of `source` its entry stands."""
+    which line of `source` its entry stands, `entries` the key of that entry in ``vms``."""
 
     name: str
     sites: Mapping[str, Site]
@@ -55,6 +56,8 @@ class Fleet:
     waivers: tuple[Waiver, ...] = ()
     source: str = ""
     lines: Mapping[str, int] = field(default_factory=dict, compare=False)
+    entries: Mapping[str, str] = field(default_factory=dict, compare=False)
+    state: State = field(default_factory=State)
 
     def vm(self, name: str) -> VM:
         """The VM of this `name`. Raises `ModelError` with the nearest name."""
@@ -100,6 +103,7 @@ class _Reader:
         self.problems: list[ModelError] = []
         self.sites: dict[str, Site] = {}
         self.lines: dict[str, int] = {}
+        self.entries: dict[str, str] = {}
 
     def problem(self, sentence: str, path: Path) -> None:
         self.problems.append(ModelError(sentence, path))
@@ -117,10 +121,11 @@ class _Reader:
                 self.problem("a rule file lies in the folder of the fleet file or below it; move it there",
                              ("rules", index))
         waivers = self.read_waivers(vms)
+        state = read_state(self.document.get("state"), ("state",), self.problems, os.path.dirname(self.source))
         if self.problems:
             raise FleetErrors(self.located())
         rules = [beside(rule, os.path.dirname(self.source)) if rule.startswith("./") else rule for rule in rules]
-        return Fleet(name, self.sites, vms, tuple(rules), waivers, self.source, self.lines)
+        return Fleet(name, self.sites, vms, tuple(rules), waivers, self.source, self.lines, self.entries, state)
 
     def located(self) -> list[ModelError]:
         """The problems with their lines, in the order of the file, each once."""
@@ -179,6 +184,7 @@ class _Reader:
                 else:
                     vms.append(VM(vm_name, site, spec, mark=Mark(fleet, vm_name)))
                     self.lines[vm_name] = locate(self.document, path) or 1
+                    self.entries[vm_name] = key
                 names.setdefault(vm_name, key)
         self.check_shared(vms)
         return tuple(vms)

@@ -1,4 +1,4 @@
-"""The fields of the fleet file around its VMs: sites and waivers, in the form of `fields`."""
+"""The fields of the fleet file around its VMs: sites, waivers and Terraform's state, in the form of `fields`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from .patterns import DATE, FINGERPRINT, IMAGE, LABEL, NAME, PATH, SHA256, URI, 
 
 MAX_VMS = 10_000
 PLATFORMS = ["libvirt", "vsphere", "proxmox"]
+BACKENDS = ["local", "s3", "azurerm", "gcs", "http", "consul", "pg", "kubernetes"]
 
 IMAGE_FIELDS: dict[str, Field] = {
     "path": field("str", "File of the image. A relative path begins at the folder of the fleet file.", "mark",
@@ -63,6 +64,16 @@ WAIVER_FIELDS: dict[str, Field] = {
                    example="2027-03-31"),
 }
 
+STATE_FIELDS: dict[str, Field] = {
+    "backend": field("str", "Backend of Terraform in which the states lie, one for each site. C(local) if unset: files "
+                     "beside the fleet file.", "mark", choices=BACKENDS, example="s3"),
+    "folder": field("str", "Folder of the states. For C(local) a relative path begins at the folder of the fleet file; "
+                    "for all others it is the first part of the key, and the name of the fleet if unset.", "mark",
+                    pattern=PATH),
+    "settings": field("dict", "Settings of the backend, by Terraform's names; their values are text. Neither the place "
+                      "of a state, nor locking, nor credentials are among them.", "mark", keys=LABEL),
+}
+
 # What `defaults`, a VM and an override may hold; `VM_FIELDS` are the VM itself.
 LAYER_FIELDS: dict[str, Field] = {
     "site": field("str", "Site of the VM. May be left out where the file has one site.", "replace", pattern=NAME),
@@ -72,4 +83,4 @@ LAYER_FIELDS: dict[str, Field] = {
 COUNT = field("int", "Makes so many VMs, C(NAME-1), C(NAME-2)… Without it there is one, C(NAME).", "mark", min=1,
               max=MAX_VMS)
 
-TOP_FIELDS = ("fleet", "sites", "defaults", "vms", "rules", "waivers")
+TOP_FIELDS = ("fleet", "sites", "defaults", "vms", "rules", "waivers", "state")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .fields import VM_FIELDS, Field
-from .fleet_fields import COUNT, SITE_FIELDS, WAIVER_FIELDS
+from .fleet_fields import COUNT, SITE_FIELDS, STATE_FIELDS, WAIVER_FIELDS
 from .units import format_size
 
 _MARKUP = re.compile(r"[CI]\(([^)]*)\)")
@@ -43,7 +43,7 @@ def page() -> str:
     """The reference page, Markdown: one table for each level of the fleet file."""
     parts = [_HEAD]
     levels = [("A VM", "vms.NAME", {**VM_FIELDS}), ("A site", "sites.NAME", SITE_FIELDS),
-              ("A waiver", "waivers[]", WAIVER_FIELDS)]
+              ("A waiver", "waivers[]", WAIVER_FIELDS), ("Terraform's state", "state", STATE_FIELDS)]
     for title, path, fields in levels:
         for level_title, level in _levels(title, path, fields):
             parts += [f"## {level_title}\n", _table(level)]

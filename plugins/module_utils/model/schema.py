@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .fields import Field
-from .fleet_fields import COUNT, LAYER_FIELDS, SITE_FIELDS, WAIVER_FIELDS
+from .fleet_fields import COUNT, LAYER_FIELDS, SITE_FIELDS, STATE_FIELDS, WAIVER_FIELDS
 from .patterns import NAME, RULES
 from .reference import page, plain
 
@@ -77,6 +77,7 @@ def fleet_schema() -> Schema:
                 "description": "Findings that are accepted for a time.",
                 "items": _object(WAIVER_FIELDS),
             },
+            "state": {**_object(STATE_FIELDS), "description": "Where Terraform keeps its state."},
         },
         "$defs": fields,
     }
