@@ -49,7 +49,8 @@ def test_shared_code_imports_itself_relatively() -> None:
 def test_the_wheel_has_every_package() -> None:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
     folders = {path.parent.relative_to(SHARED) for path in files(SHARED)}
-    packages = {".".join(("muster", *folder.parts)) for folder in folders} | {"muster_provider"}
+    packages = {".".join(("muster", *folder.parts)) for folder in folders}
+    packages |= {"muster_provider", "muster_cdktf", "muster_cdktf.stacks"}
     assert sorted(project["tool"]["setuptools"]["packages"]) == sorted(packages)
 
 

@@ -1,0 +1,79 @@
+"""A site of a fleet file as a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from muster.model.errors import ModelError
+from muster.model.fleet import Fleet
+from muster.model.vm import VM
+
+from ..cdk import Aspects, Construct, TerraformStack
+from .backend import keep_state
+from .machines import Machines
+from .place import from_stack
+from .provider import MusterProvider
+from .rulebook import Rulebook
+from .vm import KIND
+from .written import grouped, written
+
+
+class FleetStack(TerraformStack):
+    """The VMs of one site of `fleet`, with the provider, the backend of the state and the rulebook of its fleet file.
+
+    An entry of ``vms`` is one resource, ``muster_vm.<entry>``; one with a ``count`` has ``for_each``, so that a VM's
+    address is made of what its name is made of, and stays when its fields change. Raises ModelError.
+    """
+
+    platform = ""  # of the sites that the class is for; any if empty
+
+    def __init__(self, scope: Construct, fleet: Fleet, site: str, rulebook: Rulebook | None = None) -> None:
+        super().__init__(scope, site)
+        if site not in fleet.sites:
+            raise ModelError(f"fleet '{fleet.name}' has no site '{site:.40}'; there are {', '.join(fleet.sites)}")
+        if self.platform and fleet.sites[site].platform != self.platform:
+            raise ModelError(f"site '{site}' is one of {fleet.sites[site].platform}, and {type(self).__name__} makes "
+                             f"VMs of {self.platform}; take the class of its platform", (), fleet.source)
+        self.fleet, self.site = fleet, site
+        keep_state(self, fleet, site)
+        self.provide()
+        scope_of_vms = Construct(self, "vms")  # no name of an entry is one of the stack's own
+        for entry, vms in _entries(fleet, site).items():
+            kind, attributes = self.resource(vms, counted=entry != vms[0].name)
+            machines = Machines(scope_of_vms, entry, kind, attributes, self.documents(vms))
+            machines.override_logical_id(entry if entry[0].isalpha() else f"_{entry}")
+        Aspects.of(self).add(rulebook or Rulebook.of(fleet, documents=self.documents(fleet.vms)))
+
+    def provide(self) -> None:
+        """Add the provider that makes the VMs."""
+        MusterProvider(self, fleet_file=from_stack(self, self.fleet.source))
+
+    def resource(self, vms: Sequence[VM], counted: bool) -> tuple[str, dict[str, Any]]:
+        """The type and the attributes of the resource that makes the `vms` of one entry."""
+        return KIND, {"site": self.site, **_attributes(vms, counted, written)}
+
+    def documents(self, vms: Sequence[VM]) -> list[dict[str, Any]]:
+        """The VMs as rules see them."""
+        return self.fleet.documents(vms)
+
+
+def _entries(fleet: Fleet, site: str) -> dict[str, list[VM]]:
+    entries: dict[str, list[VM]] = {}
+    for vm in fleet.at(site):
+        entries.setdefault(fleet.entries[vm.name], []).append(vm)
+    return entries
+
+
+def _attributes(vms: Sequence[VM], counted: bool, made: Any) -> dict[str, Any]:
+    """The attributes of one VM, or of a group; `made` writes those of a spec. VMs of a count share their spec."""
+    known: dict[int, Mapping[str, Any]] = {}
+    each = {}
+    for vm in vms:
+        if id(vm.spec) not in known:
+            try:
+                known[id(vm.spec)] = made(vm.spec)
+            except ModelError as error:
+                raise ModelError(f"VM '{vm.name}': {error.problem}", error.keys) from None
+        each[vm.name] = known[id(vm.spec)]
+    return grouped(each) if counted else {"name": vms[0].name, **each[vms[0].name]}

@@ -1,0 +1,20 @@
+"""One resource of Terraform that stands for one VM or for a group of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..cdk import Construct, TerraformResource
+
+
+class Machines(TerraformResource):
+    """A resource of any type, its `attributes` as Terraform's JSON has them. `documents` are its VMs as rules see
+    them."""
+
+    def __init__(self, scope: Construct, id_: str, kind: str, attributes: Mapping[str, Any],
+                 documents: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__(scope, id_, terraform_resource_type=kind)
+        self.documents = tuple(documents)
+        for name, value in attributes.items():
+            self.add_override(name, value)
