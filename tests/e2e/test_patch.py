@@ -6,13 +6,16 @@ that break something are packages of the tests' own, which a guest builds and se
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from muster.drivers.driver import Unreachable
 from muster.guest.facts.system import newest
 from muster.operations.session import actual_of, connected, read_fleet
 
@@ -59,6 +62,15 @@ class Guest:
             done = driver.execute(vm, ["/bin/sh", "-c", script, "sh", *words], seconds)
         assert done.code == 0, done.output
         return done.output.strip()
+
+    def wait_for(self, path: str, seconds: float) -> None:
+        """Wait until the file is there. While a snapshot is taken the guest is held and answers nothing."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            with contextlib.suppress(Unreachable):
+                if self.run(f"for _ in $(seq 100); do [ -e {path} ] && exec echo there; sleep 0.2; done"):
+                    return
+        raise AssertionError(f"{path} is not there after {seconds} s")
 
     def publish(self, version: str, postinst: str = ":", field: str = "") -> None:
         """An update of the tests' package is there for the guest."""
@@ -187,7 +199,7 @@ def test_a_run_that_is_killed_is_carried_on_with(guests: dict[str, Guest], lab: 
     kept = web.points()[0]
     web.publish("6", "touch /run/e2e-began; until [ -e /run/e2e-go ]; do sleep 0.2; done")
     with lab.playing("patch", fleet_vms=[WEB], **FRESH) as playing:
-        web.run("until [ -e /run/e2e-began ]; do sleep 0.2; done", seconds=900)
+        web.wait_for("/run/e2e-began", 900)
         os.killpg(playing.pid, signal.SIGKILL)
     assert web.points()[0] == kept + 1
     web.run("touch /run/e2e-go")
