@@ -91,7 +91,7 @@ def session(module: AnsibleModule) -> Iterator[tuple[Fleet, Mapping[str, Driver]
         if not module.params["fleet_file"]:
             module.fail_json(msg="Name the fleet file, as in -e fleet_file=fleet.yml. Nothing was changed.")
         fleet = read_fleet(module.params["fleet_file"])
-        with connected(fleet, module.params["vms"]) as drivers:
+        with connected(fleet, module.params["vms"], every=bool(module.params.get("all"))) as drivers:
             yield fleet, drivers
 
 

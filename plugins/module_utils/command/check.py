@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CLEAN, FINDINGS = 0, 1
 DEFAULT_PACK = "muster/baseline"
+INSPECT_PACK = "muster/inspect"
 
 
 def run(options: argparse.Namespace) -> int:
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         output.to_terminal([f"{options.output}: {sum_line(checked, Style(output.colour()))}\n"])
     else:
         output.to_terminal(written)
-    return FINDINGS if checked.report.at_least(options.fail_on) else CLEAN
+    return FINDINGS if options.fail_on and checked.report.at_least(options.fail_on) else CLEAN
 
 
 def judge(options: argparse.Namespace) -> Checked:
@@ -55,7 +56,7 @@ def judge(options: argparse.Namespace) -> Checked:
     began = time.monotonic()
     now = datetime.now(UTC)
     given = _given(options)
-    rules = _rules(options.pack or _packs_of(given))
+    rules = _rules(options.pack or ([INSPECT_PACK] if options.every else _packs_of(given)))
     waivers = _waivers(options.waivers, given)
     frameworks = _frameworks(options.framework)
     if not any(one.stage in rule.stages for one in given for rule in rules):
@@ -84,7 +85,7 @@ def _given(options: argparse.Namespace) -> list[Given]:
     if options.site:
         from .site import ask
 
-        given = [ask(options.fleet, options.site)]
+        given = [ask(options.fleet, options.site, options.every)]
     else:
         given = [read(path) for path in dict.fromkeys(options.files)]
     if not options.guests:
@@ -161,19 +162,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("files", nargs="*", metavar="FILE", help="a fleet file, the JSON of 'terraform show -json', or - for "
         "standard input")
     add("--site", metavar="NAME", help="ask this site of the fleet file for its VMs")
+    _add_common(add)
+    add("--pack", metavar="PACK", action="append", default=[], help="a pack, such as muster/resilience, or the path of "
+        "one; repeatable (default: the rules of the fleet file, else muster/baseline)")
+    add("--fail-on", choices=["low", "medium", "high", "critical"], default="low", help="the least severity of a "
+        "failed rule that makes the exit code 1 (default: low)")
+    parser.set_defaults(every=False)
+
+
+def add_inspect_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``muster inspect``, which is a check of all that a site has."""
+    add: Any = parser.add_argument
+    add("--site", metavar="NAME", required=True, help="the site of the fleet file to look at")
+    _add_common(add)
+    add("--pack", metavar="PACK", action="append", default=[], help=f"a pack, or the path of one; repeatable (default: "
+        f"{INSPECT_PACK})")
+    add("--fail-on", choices=["low", "medium", "high", "critical"], help="the least severity of a failed rule that "
+        "makes the exit code 1 (default: none does, this is a report)")
+    parser.set_defaults(every=True, files=[])
+
+
+def _add_common(add: Any) -> None:
     add("--fleet", metavar="FILE", default="fleet.yml", help="the fleet file of --site (default: fleet.yml)")
     add("--guests", metavar="PATH", help="facts of guests to judge too: a JSON file, or the folder that 'ansible -m "
         "muster.fleet.guest_info --tree FOLDER' writes")
-    add("--pack", metavar="PACK", action="append", default=[], help="a pack, such as muster/resilience, or the path of "
-        "one; repeatable (default: the rules of the fleet file, else muster/baseline)")
     add("--waivers", metavar="FILE", help="waivers beside those of the fleet file")
     add("--format", choices=["text", "json", "sarif", "junit", "csv", "html", "oscal"], default="text",
         help="form of the report (default: text)")
     add("--output", metavar="FILE", help="write the report here, whole or not at all")
-    add("--fail-on", choices=["low", "medium", "high", "critical"], default="low", help="the least severity of a "
-        "failed rule that makes the exit code 1 (default: low)")
     add("--framework", metavar="NAME", action="append", default=[], help="report by control of a framework, such as "
         "pci_dss_4; repeatable")
 
 
-__all__ = ["CLEAN", "FINDINGS", "add_arguments", "judge", "run"]
+__all__ = ["CLEAN", "FINDINGS", "add_arguments", "add_inspect_arguments", "judge", "run"]

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    if options.command == "check":
+    if options.command in ("check", "inspect"):
         from . import check
 
         return check.run(options)
@@ -84,6 +84,10 @@ def _parser() -> argparse.ArgumentParser:
         "check", help="judge fleet files, plans, states or a site", epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Judge VMs by packs of rules. Nothing is changed anywhere."))
+    check.add_inspect_arguments(commands.add_parser(
+        "inspect", help="report what matters at a site that exists already",
+        description="Report what matters today at a site that exists already: every VM of it, whoever made it. Reads "
+        "alone; an account that may only read is enough."))
     rules.add_arguments(commands.add_parser("rules", help="list, explain and test rules, write their documentation"))
     commands.add_parser("version", help="show the version")
     return parser

@@ -5,9 +5,13 @@ from __future__ import annotations
 from .errors import CannotCheckError
 from .sources import Given
 
+_FLEETS = ("snapshots", "restore_points", "health", "sites")
+_EVERY = ("snapshots", "restore_points", "sites")  # how others' VMs are asked whether they serve nobody wrote down
 
-def ask(fleet_file: str, name: str) -> Given:
-    """The fleet's VMs at the site `name`, and the site itself, as they are now. Raises CannotCheckError.
+
+def ask(fleet_file: str, name: str, every: bool = False) -> Given:
+    """The fleet's VMs at the site `name` (`every`: all that are there), and the site itself, as they are now. Raises
+    CannotCheckError.
 
     Nothing is changed, and no guest is logged in to.
     """
@@ -23,11 +27,11 @@ def ask(fleet_file: str, name: str) -> Given:
             there = ", ".join(sorted(fleet.sites))
             raise CannotCheckError(f"{fleet_file}: has no site '{name:.80}'. There are: {there}.")
         wanted = [vm.name for vm in fleet.at(name)]
-        if not wanted:
+        if not wanted and not every:
             raise CannotCheckError(f"{fleet_file}: has no VM at the site '{name}'. Give a site that has some.")
         driver = open_site(fleet.sites[name])
         try:
-            seen = look(fleet, {name: driver}, wanted, gather=("snapshots", "restore_points", "health", "sites"))
+            seen = look(fleet, {name: driver}, wanted, gather=_EVERY if every else _FLEETS, every=every)
         finally:
             driver.close()
     except (DriverError, ModelError) as error:

@@ -103,6 +103,9 @@ def _fleet(data: bytes, source: str) -> Given:
         fleet = load_fleet(decode(data, source), source)
     except ModelError as error:
         raise CannotCheckError(str(error)) from None
+    if not fleet.vms:
+        raise CannotCheckError(f"{source}: names no VM. Add 'vms', or look at what its sites have with 'muster inspect "
+                               "--site NAME'.")
     return Given(source, "spec", fleet.documents(), fleet.lines, fleet=fleet)
 
 

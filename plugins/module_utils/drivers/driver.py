@@ -204,12 +204,14 @@ class LooseDisk:
 @dataclass(frozen=True)
 class Survey:
     """What a site has beside its VMs. `placed` is the host of each VM by UUID. `loose` is None where a pool could not
-    be read: then nobody can say which disks are used."""
+    be read: then nobody can say which disks are used. `backups` are those that the platform keeps itself, whoever took
+    them, by the UUID of their VM, oldest first; None where it keeps none, or where one could not be read."""
 
     hosts: tuple[HostCapacity, ...]
     pools: tuple[PoolCapacity, ...]
     placed: Mapping[str, str]
     loose: tuple[LooseDisk, ...] | None
+    backups: Mapping[str, tuple[Archive, ...]] | None = None
 
 
 Snapshots = list[Snapshot]  # inside the class, `list` is the method
@@ -259,7 +261,11 @@ class Driver(ABC):
 
     def get(self, name_or_uuid: str) -> VM:
         """The one VM of this UUID or name. Raises NotFound, and Ambiguous with both where two match."""
-        found = [vm for vm in self.list() if name_or_uuid in (vm.uuid, vm.name)]
+        return self.one(self.list(), name_or_uuid)
+
+    def one(self, listed: Sequence[VM], name_or_uuid: str) -> VM:
+        """`get`, among VMs that were listed."""
+        found = [vm for vm in listed if name_or_uuid in (vm.uuid, vm.name)]
         if not found:
             raise NotFound(
                 "there is no such VM",

@@ -173,6 +173,8 @@ class _Reader:
             defaults = layer(self.document["defaults"], LAYER_FIELDS, ("defaults",), self.problems, partial=True)
         vms: list[VM] = []
         names: dict[str, str] = {}
+        if "vms" not in self.document:  # a file of sites alone, to look at what they have; an empty `vms` is a mistake
+            return ()
         for key, value in self.mapping("vms", "add a VM, such as 'web: {cpus: 2, memory: 2 GiB}'").items():
             path: Path = ("vms", key)
             name = self.name(key, path, "")

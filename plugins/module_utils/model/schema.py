@@ -49,7 +49,7 @@ def fleet_schema() -> Schema:
         "title": "A fleet of Muster",
         "type": "object",
         "additionalProperties": False,
-        "required": ["fleet", "sites", "vms"],
+        "required": ["fleet", "sites"],
         "properties": {
             "fleet": {"type": "string", "pattern": NAME, "description": "Name of the fleet."},
             "sites": {

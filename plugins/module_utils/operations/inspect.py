@@ -30,12 +30,13 @@ def look(
 
     ``vms`` holds its VMs (`every`: all of the sites) as documents; `gather` adds to them: ``health`` the keys
     ``health_state`` and ``health_checks``, ``snapshots`` and ``restore_points`` lists, oldest first, ``sites`` the host
-    that each VM is on, and under ``sites`` a document of each site whose platform can be surveyed. ``hosts`` holds
-    for each guest that can be reached its ``variables`` and ``groups`` in Ansible, ``fleet`` the name, the rules, the
-    waivers and the VMs of the file. ``missing`` and ``down`` are sentences: on VMs of the file that the site does not
-    have, and on those that are off though the file wants them on.
+    that each VM is on, the backups that the platform keeps of it (``archives``), and under ``sites`` a document of each
+    site whose platform can be surveyed. ``hosts`` holds for each guest that can be reached its ``variables`` and
+    ``groups`` in Ansible, ``fleet`` the name, the rules, the waivers and the VMs of the file. ``missing`` and ``down``
+    are sentences: on VMs of the file that the site does not have, and on those that are off though the file wants them
+    on.
     """
-    wanted = {(vm.site, vm.name): vm for vm in chosen(fleet, names)}
+    wanted = {(vm.site, vm.name): vm for vm in (chosen(fleet, names) if fleet.vms or not every else ())}
     seen = see(fleet, drivers)
     ours = [
         vm for vm in seen if vm.mark is not None and vm.mark.fleet == fleet.name and (vm.site, vm.mark.vm) in wanted
@@ -46,8 +47,7 @@ def look(
 
     def work(vm: VM) -> dict[str, Any]:
         document = _document(fleet, drivers[vm.site], vm, gather, patience, progress)
-        host = surveyed[vm.site].placed.get(str(vm.uuid)) if vm.site in surveyed else None
-        return {**document, "host": host} if host else document
+        return {**document, **surveys.of_vm(surveyed[vm.site], vm)} if vm.site in surveyed else document
 
     def failed(vm: VM, error: Exception) -> dict[str, Any]:
         raise error

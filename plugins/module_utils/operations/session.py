@@ -47,9 +47,10 @@ def new_operation(kind: str) -> str:
 
 
 @contextlib.contextmanager
-def connected(fleet: Fleet, names: Iterable[str] = ()) -> Iterator[dict[str, Driver]]:
-    """A driver for each site of the fleet that has VMs (or VMs among `names`), closed at the end."""
-    wanted = {vm.site for vm in chosen(fleet, names)}
+def connected(fleet: Fleet, names: Iterable[str] = (), every: bool = False) -> Iterator[dict[str, Driver]]:
+    """A driver for each site of the fleet that has VMs (or VMs among `names`; all sites with `every`), closed at the
+    end."""
+    wanted = set(fleet.sites) if every else {vm.site for vm in chosen(fleet, names)}
     drivers: dict[str, Driver] = {}
     try:
         for name in sorted(wanted):
@@ -61,7 +62,15 @@ def connected(fleet: Fleet, names: Iterable[str] = ()) -> Iterator[dict[str, Dri
 
 
 def chosen(fleet: Fleet, names: Iterable[str] = ()) -> tuple[VM, ...]:
-    """The fleet's VMs of these `names`, all if there are none. Raises ModelError for a name that is not in the file."""
+    """The fleet's VMs of these `names`, all if there are none. Raises ModelError for a name that is not in the file,
+    and for a file of sites alone."""
+    if not fleet.vms:
+        raise ModelError(
+            "the fleet file names no VM, so nothing was done; add 'vms', or look at what its sites have with the "
+            "inspect playbook",
+            (),
+            fleet.source,
+        )
     picked = [fleet.vm(name) for name in names]
     return tuple(picked) or fleet.vms
 

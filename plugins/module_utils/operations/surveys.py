@@ -7,6 +7,7 @@ from typing import Any
 
 from ..drivers.driver import Capability, Driver, Survey
 from ..model.fleet import Site
+from ..model.units import format_time
 from ..model.vm import VM
 
 
@@ -20,6 +21,20 @@ def of(drivers: Mapping[str, Driver], seen: Iterable[VM]) -> dict[str, Survey]:
         for name, driver in drivers.items()
         if Capability.SURVEY in driver.capabilities
     }
+
+
+def of_vm(survey: Survey, vm: VM) -> dict[str, Any]:
+    """What a survey tells of one VM: its host, and the backups that the platform keeps of it, oldest first."""
+    found: dict[str, Any] = {}
+    host = survey.placed.get(str(vm.uuid))
+    if host:
+        found["host"] = host
+    if survey.backups is not None and str(vm.uuid) in survey.backups:
+        found["archives"] = [
+            {"id": one.id, "created": format_time(one.created), "bytes": one.bytes}
+            for one in survey.backups[str(vm.uuid)]
+        ]
+    return found
 
 
 def document(site: Site, survey: Survey, seen: Iterable[VM]) -> dict[str, Any]:

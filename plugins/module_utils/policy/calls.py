@@ -99,7 +99,8 @@ def _call(compiler: Compiler, name: str, children: list[Node], source: Value) ->
 
 def _is_none_of(atom: str, kinds: tuple[str, ...]) -> str:
     """The source of whether the value `atom` is of none of `kinds`."""
-    return " and ".join(f"{atom}.__class__ is not {name}" for kind in sorted(kinds) for name in _CLASSES[kind]).join("()")
+    names = [name for kind in sorted(kinds) for name in _CLASSES[kind]]
+    return " and ".join(f"{atom}.__class__ is not {name}" for name in names).join("()")
 
 
 def _folded(name: str, values: list[Any]) -> Any:

@@ -25,6 +25,7 @@ _OBSERVED: dict[str, str] = {
     "max_memory": "Memory up to which it grows while it runs; live.",
     "snapshots": "Snapshots, oldest first; live.",
     "restore_points": "Restore points, oldest first; live.",
+    "archives": "Backups that the platform keeps itself, whoever took them, oldest first; live.",
     "restore_points_damaged": "A sentence for each restore point that cannot be used; live.",
     "drills": "Recovery drills, oldest first; live.",
     "health_state": "healthy or unhealthy; live.",

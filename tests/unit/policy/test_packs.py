@@ -149,7 +149,28 @@ def test_a_file_that_two_packs_include_counts_once(tmp_path: Path) -> None:
     assert rules[0].source.endswith("common/x.yml:5")
 
 
+def test_a_pack_takes_some_rules_of_a_file(tmp_path: Path) -> None:
+    other = PACK.split("rules:\n")[1].replace("memory-set", "memory-too")
+    some = "{file: b.yml, rules: [memory-too]}"
+    _write(tmp_path, a=_including(some), b=PACK + other, c=_including(some, "b.yml"))
+    assert [rule.id for rule in load_rules(["a.yml"], base=tmp_path)] == ["memory-too"]
+    both = load_rules(["a.yml", "b.yml", "c.yml"], base=tmp_path)
+    assert [(rule.id, rule.pack) for rule in both] == [("memory-too", "a.yml"), ("memory-set", "b.yml")]
+
+
+def test_files_that_include_each_other_often_are_read_once(tmp_path: Path) -> None:
+    """Two to the power of 40 ways lead to the last one."""
+    for number in range(40):
+        _write(tmp_path, **{f"f{number}": _including(*[f"f{number + 1}.yml"] * 2)})
+    _write(tmp_path, f40=PACK)
+    assert len(load_rules(["f0.yml"], base=tmp_path)) == 1
+
+
 WAYS_OUT = {
+    "a rule that is not there": ("{file: b.yml, rules: [memory-sat]}", "none of this id; did you mean 'memory-set'"),
+    "a list as a rule": ("{file: b.yml, rules: [[a]]}", "has none of this id"),
+    "no rule": ("{file: b.yml, rules: []}", "'rules' is missing, empty or not a list"),
+    "another key": ("{file: b.yml, rules: [memory-set], as: x}", "'as' is not a key here"),
     "up": ("../x.yml", "not a path below"),
     "absolute": ("/etc/passwd", "not a path below"),
     "a link": ("common/link/x.yml", "symbolic link leads out"),
@@ -166,7 +187,7 @@ def test_an_include_that_loops_or_leaves_its_folder_is_refused(tmp_path: Path, n
     inside.mkdir()
     outside.mkdir()
     _write(outside, x=PACK)
-    _write(inside, a=_including(name), common__back=_including("../a.yml"))
+    _write(inside, a=_including(name), b=PACK, common__back=_including("../a.yml"))
     (inside / "common" / "link").symlink_to(outside)
     with pytest.raises(PackError, match=part):
         load_rules(["a.yml"], base=inside)

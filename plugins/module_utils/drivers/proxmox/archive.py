@@ -138,14 +138,15 @@ def every(driver: ProxmoxDriver, vm: VM) -> list[Held]:
             for volume in driver.api.get(
                 f"nodes/{node}/storage/{name}/content", "list the backups", vm.name, content="backup"
             ):
-                said = _said(volume)
+                said = said_of(volume)
                 if (said.get("fleet"), said.get("vm")) == (owner.fleet, owner.vm):
-                    archive = _archive(volume, said)
+                    archive = described(volume, said)
                     found.setdefault(archive.id, Held(archive, node))
     return sorted(found.values(), key=lambda held: (held.archive.created, held.archive.id))
 
 
-def _said(volume: Mapping[str, Any]) -> dict[str, Any]:
+def said_of(volume: Mapping[str, Any]) -> dict[str, Any]:
+    """What Muster wrote into the note of a backup."""
     match = _NOTES.search(str(volume.get("notes") or ""))
     try:
         found = json.loads(match.group(1)) if match else {}
@@ -154,7 +155,8 @@ def _said(volume: Mapping[str, Any]) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _archive(volume: Mapping[str, Any], said: Mapping[str, Any]) -> Archive:
+def described(volume: Mapping[str, Any], said: Mapping[str, Any]) -> Archive:
+    """A backup that Proxmox lists, and what its note says of it: nothing where Muster did not take it."""
     kind = said.get("consistency")
     return Archive(
         str(volume["volid"]),

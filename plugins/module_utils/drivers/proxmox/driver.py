@@ -97,7 +97,7 @@ class ProxmoxDriver(Driver):
 
     def survey(self, vms: Sequence[VM]) -> Survey:
         pools = [str(self.access["pool"] or ""), *map(str, (self.access["tiers"] or {}).values())]
-        pools += [str(disk["pool"]) for vm in vms if vm.mark for disk in vm["disks"] or () if disk.get("pool")]
+        pools += [str(disk["pool"]) for vm in vms for disk in vm["disks"] or () if disk.get("pool")]
         return survey.take(self.api, pools, vms)
 
     def default_pool(self, vm: str) -> str:

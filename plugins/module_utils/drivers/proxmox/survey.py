@@ -1,4 +1,4 @@
-"""What a cluster has beside its VMs: the capacity of its nodes and storages, and disks whose VM is gone."""
+"""What a cluster has beside its VMs: the capacity of its nodes and storages, disks whose VM is gone, and backups."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ...model.vm import VM
-from ..driver import HostCapacity, LooseDisk, PoolCapacity, Survey
+from ..driver import Archive, HostCapacity, LooseDisk, PoolCapacity, Survey
+from .archive import described, said_of
 from .connection import Api
 
 
 def take(api: Api, pools: Iterable[str], vms: Sequence[VM]) -> Survey:
-    """Survey the nodes that are online. `pools` are the storages that Muster uses there."""
+    """Survey the nodes that are online. `pools` are the storages of disks that are looked at."""
     doing, wanted = "survey the nodes and their storages", set(pools)
     nodes = list(api.get("nodes", doing))
     online = sorted(str(one["node"]) for one in nodes if one.get("status") == "online")
@@ -40,7 +41,24 @@ def take(api: Api, pools: Iterable[str], vms: Sequence[VM]) -> Survey:
         pools=tuple(capacities[key] for key in sorted(capacities)),
         placed={str(vm.uuid): str(vm.state["node"]) for vm in vms if vm.state.get("node")},
         loose=tuple(disk for disk in volumes.values() if owner(disk.name) not in guests) if whole else None,
+        backups=_backups(api, online, vms) if len(online) == len(nodes) else None,
     )
+
+
+def _backups(api: Api, nodes: Iterable[str], vms: Sequence[VM]) -> dict[str, tuple[Archive, ...]] | None:
+    """The backups of each VM in the storages of `nodes`; None where a storage does not answer that may hold some."""
+    doing = "list the backups"
+    found: dict[int, dict[str, Archive]] = {}
+    for node in nodes:
+        for storage in api.get(f"nodes/{node}/storage", doing, content="backup"):
+            if not storage.get("active"):
+                return None
+            path = f"nodes/{node}/storage/{storage['storage']}/content"
+            for volume in api.get(path, doing, content="backup"):
+                archive = described(volume, said_of(volume))
+                found.setdefault(int(volume.get("vmid") or 0), {})[archive.id] = archive
+    return {str(vm.uuid): tuple(sorted(found.get(int(vm.state["vmid"]), {}).values(), key=lambda one: one.created))
+            for vm in vms if "vmid" in vm.state}
 
 
 def _capacity(storage: dict[str, Any], name: str, node: str, vms: Sequence[VM]) -> PoolCapacity:

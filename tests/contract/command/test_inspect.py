@@ -1,0 +1,119 @@
+"""``muster inspect``: what matters at a site that never heard of Muster; it is read and left as it is."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from libvirt_site import LibvirtWorld, real
+from muster.command.main import main
+from plays import run
+from proxmox_site import ProxmoxWorld, on_proxmox
+from sites import World
+
+OLD = int(time.time()) - 40 * 86400
+
+
+@pytest.fixture
+def sites(world: World, tmp_path: Path) -> Path:
+    """A file that names the site and no VM."""
+    path = tmp_path / "sites.yml"
+    site = {"platform": world.access.platform, **world.access.options}
+    path.write_text(yaml.safe_dump({"fleet": "day-one", "sites": {world.access.name: site}}))
+    return path
+
+
+def inspect(sites: Path, world: World, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[int, dict[str, Any]]:
+    code = main(["inspect", "--site", world.access.name, "--fleet", str(sites), "--format", "json", *more])
+    out, err = capsys.readouterr()
+    assert err == ""
+    return code, json.loads(out)
+
+
+def outcomes(document: dict[str, Any], vm: str) -> dict[str, str]:
+    return {one["rule"]: one["outcome"] for one in document["compliance"]["findings"] if one["vm"] == vm}
+
+
+def test_every_vm_is_judged_and_left_as_it_is(world: World, sites: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    foreign = world.foreign()
+    before = world.picture()
+    code, document = inspect(sites, world, capsys)
+    assert code == 0, "a report is no gate"
+    assert foreign.name in {vm["name"] for vm in document["vms"]}
+    found = outcomes(document, foreign.name)
+    assert found["tag-owner"] == "fail"
+    assert document["compliance"]["packs"] == ["muster/inspect"]
+    assert world.picture() == before
+    assert inspect(sites, world, capsys, "--fail-on", "medium")[0] == 1
+
+
+@on_proxmox
+def test_forgotten_snapshots_and_old_backups_of_others(
+    world: ProxmoxWorld, sites: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept, bare = world.foreign("kept"), world.foreign("bare")
+    inside = world.inside(kept)
+    inside.snapshots["forgotten"] = {"snaptime": OLD, "description": "before the migration", "config": {}}
+    name = f"backup/vzdump-qemu-{inside.vmid}-2026_01_01-00_00_00.vma.zst"
+    world.fake.storages["local"].setdefault("volumes", {})[name] = {
+        "content": "backup",
+        "format": "vma.zst",
+        "size": 1 << 30,
+        "vmid": inside.vmid,
+        "ctime": OLD,
+    }
+    del world.fake.requests[:]
+    _code, document = inspect(sites, world, capsys)
+    assert {method for method, _path, _body in world.fake.requests} == {"GET"}
+    assert outcomes(document, kept.name)["snapshots-forgotten"] == "fail"
+    assert outcomes(document, kept.name)["backup-recent"] == "fail"
+    assert "backup-known" not in outcomes(document, kept.name)
+    assert outcomes(document, bare.name)["backup-known"] == "fail"
+
+
+@on_proxmox
+def test_a_node_that_does_not_answer_leaves_backups_unknown(
+    world: ProxmoxWorld, sites: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = world.foreign("bare")
+    world.fake.add_node("pve2")
+    world.fake.set_node_offline("pve2")
+    _code, document = inspect(sites, world, capsys)
+    assert outcomes(document, bare.name)["backup-known"] == "unknown"
+
+
+@real
+def test_a_connection_that_may_only_read_is_enough(
+    world: LibvirtWorld, sites: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    foreign = world.foreign()
+    text = sites.read_text()
+    assert "qemu:///system" in text
+    sites.write_text(text.replace("qemu:///system", "qemu+unix:///system?socket=/run/libvirt/libvirt-sock-ro"))
+    _code, document = inspect(sites, world, capsys)
+    assert outcomes(document, foreign.name)["tag-owner"] == "fail"
+
+
+@pytest.mark.parametrize("world", ["qemu", "pve"], indirect=True)
+def test_the_playbook_writes_the_report_and_changes_nothing(world: World, sites: Path, tmp_path: Path) -> None:
+    foreign = world.foreign()
+    before = world.picture()
+    ran = run(
+        "ansible-playbook",
+        "muster.fleet.inspect",
+        "-i",
+        "localhost,",
+        "-e",
+        json.dumps({"fleet_file": str(sites), "report_dir": str(tmp_path / "report")}),
+    )
+    assert ran.code == 0, ran.output
+    assert "changed=0" in ran.output
+    document = json.loads((tmp_path / "report/report.json").read_text())
+    assert outcomes(document, foreign.name)["tag-owner"] == "fail"
+    assert foreign.name in (tmp_path / "report/report.html").read_text()
+    assert "The VM names its owner" in " ".join(ran.output.split())
+    assert world.picture() == before
