@@ -35,14 +35,19 @@ WITHOUT_PROGRAM = (
     "grub-pc-bin",  # GRUB's boot code for BIOS machines
     "debian-archive-keyring",  # verifies what the guest image is built from
 )
-FOR_TESTS = ("chromium",)  # the report is opened in it
+FOR_TESTS = {
+    "chromium": "chromium",  # the report is opened in it
+    "go": "golang-go",  # builds the vCenter simulator …
+}
+FOR_TESTS_WITHOUT_PROGRAM = ("golang-github-vmware-govmomi-dev",)  # … from this source
 FOR_OTHERS_THAN_ROOT = ("uidmap",)  # the guest image's user namespace
 SBIN = os.pathsep.join(("/usr/local/sbin", "/usr/sbin", "/sbin"))
 
 
 def wanted(root: bool, tests: bool) -> list[str]:
-    others = (*(() if root else FOR_OTHERS_THAN_ROOT), *(FOR_TESTS if tests else ()))
-    return sorted({*PROGRAMS.values(), *WITHOUT_PROGRAM, *others})
+    others = () if root else FOR_OTHERS_THAN_ROOT
+    of_tests = (*FOR_TESTS.values(), *FOR_TESTS_WITHOUT_PROGRAM) if tests else ()
+    return sorted({*PROGRAMS.values(), *WITHOUT_PROGRAM, *others, *of_tests})
 
 
 def installed(packages: list[str]) -> set[str]:

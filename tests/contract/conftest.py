@@ -13,6 +13,7 @@ from muster.drivers.registry import open_site
 from muster.model.fleet import Site
 from proxmox_site import serve
 from sites import World
+from vsphere_site import serve as serve_vsphere
 
 
 @contextlib.contextmanager
@@ -30,7 +31,7 @@ def _qemu(request: pytest.FixtureRequest) -> Iterator[World]:
 
 # Each makes its world, and after the test takes down what it had to start for it.
 Making = Callable[[pytest.FixtureRequest], contextlib.AbstractContextManager[World]]
-SITES: dict[str, Making] = {"test": _test, "qemu": _qemu, "pve": serve}
+SITES: dict[str, Making] = {"test": _test, "qemu": _qemu, "pve": serve, "vsphere": serve_vsphere}
 
 
 ON_LIBVIRT_ALONE = ("ansible", "image")  # these folders' tests name libvirt's own options and programs

@@ -6,10 +6,12 @@ from ..model.fleet import Site
 from .driver import Driver, Unsupported
 from .libvirt import LibvirtDriver
 from .proxmox import ProxmoxDriver
+from .vsphere import VsphereDriver
 
 DRIVERS: dict[str, type[Driver]] = {
     LibvirtDriver.platform: LibvirtDriver,
     ProxmoxDriver.platform: ProxmoxDriver,
+    VsphereDriver.platform: VsphereDriver,
 }
 
 

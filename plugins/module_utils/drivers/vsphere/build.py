@@ -1,0 +1,214 @@
+"""Making a VM: empty, or as a copy of a template or of another VM. It bears its mark as *not built* from its first
+moment, as vCenter writes both in one task, and is *built* when it is the one that was asked for."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ...model.units import format_size
+from ...model.vm import VM
+from ..driver import Conflict, Failed, Progress
+from ..ownership import Written, adopted
+from . import devices, listing
+from . import mark as marks
+from .plan import Plan, empty, firmware, hardware
+from .sdk import vim
+from .site import Cluster
+from .teardown import demolish, reconfigure
+
+if TYPE_CHECKING:
+    from .driver import VsphereDriver
+
+_CONTROLLER, _FIRST = -100, -200  # keys of devices until vCenter gives them their own
+
+
+def earlier(driver: VsphereDriver, plan: Plan, progress: Progress) -> VM | None:
+    """What an earlier try left: the VM itself where it is whole; what is half made is thrown away first."""
+    desired = plan.desired
+    for twin in listing.some(driver.session, (plan.uuid, desired.name)):
+        found = adopted(desired, plan.uuid, plan.mark, twin)
+        if found is not None:
+            return found
+        progress(f"{desired.name}: an earlier run stopped half way; it is made again")
+        demolish(driver, twin, progress)
+    return None
+
+
+def make(driver: VsphereDriver, plan: Plan, progress: Progress) -> VM:
+    """Make what `plan` says, powered off."""
+    desired, name = plan.desired, plan.desired.name
+    cluster = driver.places.cluster(desired)
+    written = Written(
+        plan.mark,
+        marks.fields(desired),
+        built=False,
+        ready=plan.source is None,
+        seed=plan.uuid if plan.guest else "",
+        platform={"uuid": plan.uuid, "devices": plan.devices},
+    )
+    wanted = {
+        "name": name,
+        "instanceUuid": plan.uuid,
+        "uuid": plan.uuid,
+        "extraConfig": [
+            marks.option(written),
+            *(vim.option.OptionValue(key=key, value=value) for key, value in sorted(plan.guest.items())),
+        ],
+    }
+    made: Any = None
+    try:
+        if plan.source is None:
+            made = _create(driver, plan, cluster, wanted, progress)
+        else:
+            made = _copy(driver, plan, cluster, wanted, progress)
+            _refit(driver, plan, cluster, made, progress)
+        _prove(driver, plan, made)
+    except Exception:
+        if made is not None:  # what this very call made, and nothing else; a retry cleans up what stays
+            with contextlib.suppress(Exception):
+                driver.tasks.run("delete what is half made", made.Destroy_Task, name)
+        raise
+    reconfigure(driver, made, name, "write the ownership mark", mark=replace(written, built=True))
+    return listing.current(driver.session, replace(desired, uuid=plan.uuid))
+
+
+def _home(driver: VsphereDriver, plan: Plan, cluster: Cluster) -> tuple[str, Any]:
+    """Name and reference of the datastore that holds the VM's own files: that of its first disk."""
+    first = (plan.desired["disks"] or [None])[0]
+    name = driver.pool_of(first, plan.desired.name) if first else driver.default_pool(plan.desired.name)
+    return name, driver.places.datastore(cluster, name, plan.desired.name)
+
+
+def _create(
+    driver: VsphereDriver, plan: Plan, cluster: Cluster, wanted: Mapping[str, Any], progress: Progress
+) -> Any:
+    desired, name = plan.desired, plan.desired.name
+    home, _reference = _home(driver, plan, cluster)
+    spec = vim.vm.ConfigSpec(
+        **wanted,
+        **{"numCPUs": 1, "memoryMB": 512, **hardware(desired, {})},
+        **firmware(desired),
+        **empty(),
+        files=vim.vm.FileInfo(vmPathName=f"[{home}]"),
+        deviceChange=_new_devices(driver, plan, cluster, (), ()),
+    )
+    for disk in desired["disks"] or ():
+        progress(f"{name}: making the disk '{disk['name']}' of {format_size(disk['size'])}")
+    folder, host = driver.places.folder(cluster), cluster.hosts.get(str(desired["host"]))
+    return driver.tasks.run("make the VM", lambda: folder.CreateVM_Task(spec, cluster.pool, host), name, progress)
+
+
+def _copy(
+    driver: VsphereDriver, plan: Plan, cluster: Cluster, wanted: Mapping[str, Any], progress: Progress
+) -> Any:
+    """A full copy of the template or VM; not even its disks are shared."""
+    desired, name = plan.desired, plan.desired.name
+    _name, datastore = _home(driver, plan, cluster)
+    location = vim.vm.RelocateSpec(
+        datastore=datastore,
+        pool=cluster.pool,
+        host=cluster.hosts.get(str(desired["host"])),
+        diskMoveType="moveAllDiskBackingsAndDisallowSharing",
+    )
+    spec = vim.vm.CloneSpec(
+        location=location, template=False, powerOn=False, config=vim.vm.ConfigSpec(**wanted, **hardware(desired, {}))
+    )
+    folder = driver.places.folder(cluster)
+    progress(f"{name}: copying {plan.title}")
+    doing = f"copy '{plan.title}'"
+    return driver.tasks.run(doing, lambda: plan.source.CloneVM_Task(folder, name, spec), name, progress)
+
+
+def _new_devices(
+    driver: VsphereDriver, plan: Plan, cluster: Cluster, there: tuple[Any, ...], taken: tuple[str, ...]
+) -> list[Any]:
+    """The disks of the plan that are not in `taken`, all of its NICs, and a controller where `there` has none."""
+    desired, places = plan.desired, plan.devices
+    buses = devices.controllers(there)
+    controller = buses[0].key if 0 in buses else _CONTROLLER
+    disks = [disk for disk in desired["disks"] or () if disk["name"] not in taken]
+    changes = [devices.new_controller(_CONTROLLER)] if disks and controller == _CONTROLLER else []
+    for n, disk in enumerate(disks):
+        pool = driver.pool_of(disk, desired.name)
+        driver.places.datastore(cluster, pool, desired.name)
+        changes.append(devices.new_disk(disk, places[disk["name"]], pool, controller, _FIRST - n))
+    for n, nic in enumerate(desired["nics"] or ()):
+        backing = driver.places.network(cluster, str(nic["network"]), desired.name)
+        changes.append(devices.new_nic(nic, places[nic["name"]], backing, _FIRST - 100 - n))
+    return changes
+
+
+def _refit(driver: VsphereDriver, plan: Plan, cluster: Cluster, made: Any, progress: Progress) -> None:
+    """Bring a copy to what is asked for: it has the disks, the NICs and the hardware of its source."""
+    desired, name = plan.desired, plan.desired.name
+    (one,) = driver.session.properties([made], listing.PATHS, "read the VM", name)
+    now = listing.now(driver.session, made, one)
+    hardware_there = tuple(one.get("config.hardware.device") or ())
+    by_place = {disk.place: disk for disk in devices.disks(hardware_there)}
+    named = {disk["name"]: disk for disk in desired["disks"] or ()}
+    places = {item: place for item, place in plan.devices.items() if item in named}
+    unknown = sorted(by_place.keys() - set(places.values()))
+    if unknown:
+        raise Conflict(
+            f"its source has {len(by_place)} disks, of which those at {', '.join(unknown)} would be none of the VM's; "
+            "nothing was made",
+            site=driver.site,
+            vm=name,
+            todo="Name as many disks in the fleet file as the template has, on its first SCSI controller",
+        )
+    changes = [devices.change("remove", nic.device) for nic in devices.nics(hardware_there)]
+    taken = []
+    for item, place in places.items():
+        disk = by_place.get(place)
+        if disk is None:
+            continue
+        taken.append(item)
+        wanted = named[item]
+        if disk.size > wanted["size"]:
+            raise Conflict(
+                f"its source has {format_size(disk.size)} and does not fit into the disk '{item}' of "
+                f"{format_size(wanted['size'])}; nothing was made",
+                site=driver.site,
+                vm=name,
+                todo=f"Give the disk at least {format_size(disk.size)}",
+            )
+        if disk.size < wanted["size"] or wanted.get("iops_limit"):
+            devices.grown(disk, wanted["size"])
+            changes.append(devices.change("edit", devices.limited(disk, wanted.get("iops_limit"))))
+    changes += _new_devices(driver, plan, cluster, hardware_there, tuple(taken))
+    reconfigure(
+        driver,
+        made,
+        name,
+        "configure the VM",
+        progress,
+        deviceChange=changes,
+        uuid=plan.uuid,
+        **hardware(desired, now.spec),
+        **firmware(desired),
+    )
+
+
+def _prove(driver: VsphereDriver, plan: Plan, made: Any) -> None:
+    """The VM must be the one that was asked for before anybody calls it built: vCenter gives another UUID to one that
+    is there already, and copies what it was not told of."""
+    name = plan.desired.name
+    found = driver.session.properties([made], listing.PATHS, "read the VM", name) if made is not None else []
+    problem = ""
+    if not found:
+        problem = "vCenter reported the VM as made, yet has none"
+    elif str(found[0].get("config.instanceUuid")).lower() != plan.uuid:
+        problem = "its instance UUID is not the one that was asked for: another one bears it"
+    else:
+        there = found[0].get("config.hardware.device") or ()
+        places = {*(disk.place for disk in devices.disks(there)), *(nic.mac for nic in devices.nics(there))}
+        lacking = sorted(name for name, place in plan.devices.items() if place not in places)
+        if lacking:
+            problem = f"it lacks {', '.join(lacking)}"
+        elif len(places) > len(plan.devices):
+            problem = "it has devices that nobody asked for"
+    if problem:
+        raise Failed(f"{problem}; it was not started", site=driver.site, vm=name, todo="Run again")

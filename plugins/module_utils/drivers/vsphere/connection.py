@@ -1,0 +1,282 @@
+"""The session with vCenter: one for a site, its certificate verified, renewed when vCenter ended it, its answers looked
+at."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import http.client
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from ...model.fleet import Site
+from ..driver import Denied, DriverError, Unreachable, Unsupported
+from .credentials import account
+from .errors import clean, error_of, names
+from .sdk import VERSION, SoapAdapter, vim, vmodl
+
+Result = TypeVar("Result")
+TIMEOUT = 120  # seconds of silence before an answer
+WIDTH = 8  # connections that are kept
+_IDLE = 20  # seconds after which a connection is not trusted to be still open
+_TRIES = 3  # of a question; what changes the world is said once
+_PAGE = 500  # objects in one answer
+
+
+class _Pinned(ssl.SSLContext):
+    """TLS with one certificate and no other, whoever signed it."""
+
+    fingerprint = ""
+
+    def wrap_socket(self, *arguments: Any, **options: Any) -> Any:
+        wrapped = super().wrap_socket(*arguments, **options)
+        found = hashlib.sha256(wrapped.getpeercert(True) or b"").hexdigest()
+        if found != self.fingerprint:
+            wrapped.close()
+            raise ssl.SSLError("its certificate is not the one of tls.fingerprint")
+        return wrapped
+
+
+def context_of(access: Site) -> ssl.SSLContext:
+    """TLS as the site wants it. Raises Unreachable for a file of authorities that cannot be read."""
+    tls = access["tls"] or {}
+    fingerprint, ca = tls.get("fingerprint"), tls.get("ca")
+    if fingerprint or tls.get("verify") is False:
+        pinned = _Pinned(ssl.PROTOCOL_TLS_CLIENT) if fingerprint else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        pinned.check_hostname = False
+        pinned.verify_mode = ssl.CERT_NONE
+        if isinstance(pinned, _Pinned):
+            pinned.fingerprint = str(fingerprint).replace(":", "").lower()
+        return pinned
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except (OSError, ValueError) as error:
+        raise Unreachable(
+            f"the authorities in {ca} cannot be read: {getattr(error, 'strerror', None) or clean(error)}",
+            site=access.name,
+            todo=f"Mend sites.{access.name}.tls.ca; it names a file of certificates as PEM",
+        ) from error
+
+
+class Session:
+    """vCenter's API at one site. Raises the contract's errors.
+
+    `place` is what the site's uri names below the address: datacenter, cluster, and pools in it.
+    """
+
+    def __init__(self, access: Site) -> None:
+        self.site = access.name
+        if vim is None:
+            raise Unsupported(
+                "the Python package pyvmomi is not installed",
+                site=access.name,
+                todo="Install muster-fleet[vsphere] in the Python that runs this module",
+            )
+        address = urlsplit(str(access["uri"] or ""))
+        try:
+            host, port = address.hostname, address.port
+        except ValueError:
+            host = port = None
+        if address.scheme != "https" or not host or address.username or address.query or address.fragment:
+            raise Unreachable(
+                f"its uri {clean(access['uri'])} is no address of vCenter",
+                site=access.name,
+                todo=f"Write sites.{access.name}.uri, such as https://vcenter.example.org/datacenter/cluster",
+            )
+        self.uri = f"https://{address.netloc}"
+        self.place = tuple(unquote(part) for part in address.path.split("/") if part)
+        self._account = account(access)
+        self._stub = SoapAdapter.SoapStubAdapter(
+            host=host,
+            port=port or 443,
+            path="/sdk",
+            version=VERSION,
+            poolSize=WIDTH,
+            connectionPoolTimeout=_IDLE,
+            httpConnectionTimeout=TIMEOUT,
+            sslContext=context_of(access),
+        )
+        self._lock = threading.Lock()
+        self.memory: dict[str, Any] = {}  # what was read once, by those who read it
+        self.renewals = 0
+        self.closed = False
+        root = vim.ServiceInstance("ServiceInstance", self._stub)
+        self.content: Any = self._ask("open the site", root.RetrieveContent)
+        if getattr(self.content.about, "apiType", "") != "VirtualCenter":
+            raise Unsupported(
+                f"{self.uri} is {clean(getattr(self.content.about, 'fullName', 'something else'))}, and no vCenter",
+                site=access.name,
+                todo="Name the vCenter that manages this host",
+            )
+        self._login()
+
+    def close(self) -> None:
+        """End the session at vCenter, which keeps only so many, and here."""
+        if not self.closed:
+            self.closed = True
+            with contextlib.suppress(Exception):
+                self.content.sessionManager.Logout()
+        self._stub.DropConnections()
+
+    def _login(self) -> None:
+        user, password = self._account.user, self._account.password
+        self._stub.SetSessionId(None)
+        # A login that got no answer may be repeated: a session that nobody uses ends by itself.
+        self._ask("log in", lambda: self.content.sessionManager.Login(user, password, None))
+
+    def _renew(self, seen: int) -> None:
+        """Log in again, unless somebody did so since `seen`."""
+        with self._lock:
+            if self.renewals == seen:
+                self._login()
+                self.renewals += 1
+
+    def ask(self, doing: str, act: Callable[[], Result], vm: str | None = None) -> Result:
+        """A question. One that got no answer is asked again."""
+        return self._renewing(doing, act, vm, _TRIES)
+
+    def do(self, doing: str, act: Callable[[], Result], vm: str | None = None) -> Result:
+        """Something that changes the world: said once, for it may have been heard though no answer came."""
+        return self._renewing(doing, act, vm, 1)
+
+    def _renewing(self, doing: str, act: Callable[[], Result], vm: str | None, tries: int) -> Result:
+        for left in reversed(range(_TRIES)):
+            if self.closed:
+                raise Unreachable(
+                    f"unable to {doing}: the session has ended", site=self.site, vm=vm, todo="Open it again"
+                )
+            seen = self.renewals
+            try:
+                return self._ask(doing, act, vm, tries)
+            except Denied as error:
+                # What vCenter refused for the session's sake it has not begun, so it may be said again.
+                if not left or not isinstance(error.__cause__, vim.fault.NotAuthenticated):
+                    raise
+            self._renew(seen)
+        return self._ask(doing, act, vm, tries)
+
+    def _ask(self, doing: str, act: Callable[[], Result], vm: str | None = None, tries: int = _TRIES) -> Result:
+        for left in reversed(range(tries)):
+            try:
+                return act()
+            except (vmodl.MethodFault, vmodl.RuntimeFault) as fault:
+                raise error_of(doing, fault, site=self.site, vm=vm) from fault
+            except (OSError, http.client.HTTPException) as error:
+                if not left or isinstance(error, ssl.SSLError):
+                    raise self._unreachable(doing, error, vm, asked=tries > 1) from None
+                time.sleep(0.2)
+            except DriverError:
+                raise
+            except Exception as error:  # what pyvmomi's parser makes of a login page, or of half an answer
+                if not left:
+                    raise self._nonsense(doing, error, vm, asked=tries > 1) from None
+        raise AssertionError("neither answered nor refused")
+
+    def _unreachable(self, doing: str, error: Exception, vm: str | None, asked: bool) -> Unreachable:
+        words = clean(error) or type(error).__name__
+        todo = "Check that vCenter runs there and that the uri is right, then run again"
+        if isinstance(error, ssl.SSLError):
+            todo = f"Name its authority in sites.{self.site}.tls.ca, or its certificate in tls.fingerprint"
+        elif not asked:
+            words += "; whether it was done is not known"
+            todo += ": the run looks at what is there before it does anything"
+        return Unreachable(f"unable to {doing} at {self.uri}: {words}", site=self.site, vm=vm, todo=todo)
+
+    def _nonsense(self, doing: str, error: Exception, vm: str | None, asked: bool) -> Unreachable:
+        unknown = "" if asked else "; whether it was done is not known"
+        return Unreachable(
+            f"unable to {doing}: {self.uri} answers, and not as vCenter does ({clean(error)[:80]}){unknown}",
+            site=self.site,
+            vm=vm,
+            todo="Look for a proxy or a login page between here and there; the site's uri must lead to vCenter",
+        )
+
+    # Reading
+
+    def properties(self, objects: Sequence[Any], paths: Sequence[str], doing: str, vm: str | None = None) -> list[Any]:
+        """What `paths` of some objects of one kind hold: a dict each, by path; of objects that are gone, none."""
+        collector = vmodl.query.PropertyCollector
+        spec = collector.FilterSpec(
+            objectSet=[collector.ObjectSpec(obj=one) for one in objects],
+            propSet=[collector.PropertySpec(type=type(objects[0]), pathSet=list(paths))],
+            reportMissingObjectsInResults=True,
+        )
+        return [found for _obj, found in self._collect(spec, doing, vm)]
+
+    def survey(self, kinds: Mapping[Any, Sequence[str]], doing: str) -> list[tuple[Any, dict[str, Any]]]:
+        """Each object of these kinds at the site, with what the paths of its kind hold: one conversation."""
+        for left in reversed(range(_TRIES)):
+            seen = self.renewals
+            try:
+                with self._view(list(kinds), doing) as view:
+                    return list(self._collect(_through(view, kinds), doing, None))
+            except DriverError as error:  # a view, and a page, end with the session that they were made in
+                if not left or (self.renewals == seen and not isinstance(error, Unreachable)):
+                    raise
+        raise AssertionError("neither answered nor refused")
+
+    @contextlib.contextmanager
+    def _view(self, kinds: list[Any], doing: str) -> Iterator[Any]:
+        root, manager = self.content.rootFolder, self.content.viewManager
+        view = self.ask(doing, lambda: manager.CreateContainerView(root, kinds, True))
+        try:
+            yield view
+        finally:
+            with contextlib.suppress(DriverError):  # it ends with the session at the latest
+                self.do("end a view", view.DestroyView)
+
+    def _collect(self, spec: Any, doing: str, vm: str | None) -> Iterator[tuple[Any, dict[str, Any]]]:
+        collector = self.content.propertyCollector
+        options = vmodl.query.PropertyCollector.RetrieveOptions(maxObjects=_PAGE)
+
+        def first() -> Any:
+            return whole(collector.RetrievePropertiesEx([spec], options))
+
+        answer = self.ask(doing, first, vm)
+        while answer is not None:
+            for content in answer.objects:
+                missing = [one for one in content.missingSet if "ManagedObjectNotFound" not in names(one.fault)]
+                if missing:  # never one field less: what may not be read is not absent
+                    raise error_of(f"{doing}: {missing[0].path}", missing[0].fault, site=self.site, vm=vm)
+                if not content.missingSet:
+                    yield content.obj, {one.name: one.val for one in content.propSet}
+            token = answer.token
+            if not token:
+                return
+            # A page is handed out once: it is asked for once.
+            answer = self.do(doing, functools.partial(_next, collector, token), vm)
+
+
+def whole(answer: Any) -> Any:
+    """An answer of the property collector. Raises the fault of a session that has ended: vCenter hides it in there."""
+    for content in answer.objects if answer is not None else ():
+        for missing in content.missingSet:
+            if isinstance(missing.fault, vim.fault.NotAuthenticated):
+                raise missing.fault
+    return answer
+
+
+def _next(collector: Any, token: str) -> Any:
+    return whole(collector.ContinueRetrievePropertiesEx(token))
+
+
+def _through(view: Any, kinds: Mapping[Any, Sequence[str]]) -> Any:
+    collector = vmodl.query.PropertyCollector
+    return collector.FilterSpec(
+        objectSet=[
+            collector.ObjectSpec(
+                obj=view,
+                skip=True,
+                selectSet=[collector.TraversalSpec(type=vim.view.ContainerView, path="view", skip=False)],
+            )
+        ],
+        propSet=[collector.PropertySpec(type=kind, pathSet=list(paths)) for kind, paths in kinds.items()],
+        reportMissingObjectsInResults=True,
+    )
+
+

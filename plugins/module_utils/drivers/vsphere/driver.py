@@ -1,0 +1,295 @@
+"""The vSphere driver: the contract's calls, each handed to the file whose subject it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from ...model.errors import nearest
+from ...model.fleet import Site
+from ...model.planner import Change
+from ...model.vm import VM, Mark
+from ..driver import (
+    Ambiguous,
+    Capability,
+    Conflict,
+    Driver,
+    Image,
+    NotFound,
+    Progress,
+    Snapshot,
+    Survey,
+    Template,
+    silent,
+)
+from ..ownership import Written, identity, not_owned
+from . import build, changes, devices, listing, support, survey
+from . import mark as marks
+from .connection import Session
+from .plan import Plan, cloudinit
+from .power import Power
+from .sdk import vim
+from .site import Places
+from .snapshots import Snapshots
+from .tasks import Tasks
+from .teardown import demolish, reconfigure
+
+
+class VsphereDriver(Driver):
+    """One session with one vCenter.
+
+    Options of the site: `uri` (``https://host[/datacenter[/cluster[/pool …]]]``), `credentials`, `tls`, `pool`
+    (datastore of disks that name none), `tiers` (datastores by tier), `ssh` (`user`, `key`).
+    """
+
+    platform: ClassVar[str] = "vsphere"
+    # Named one by one: a capability that the contract gains is not claimed by accident. Disks of vSphere are neither
+    # read nor written by this driver yet: no IMAGE, BACKUP, RESTORE.
+    capabilities = frozenset(
+        {
+            Capability.POWER,
+            Capability.CHANGE,
+            Capability.SNAPSHOT,
+            Capability.REVERT,
+            Capability.CLONE,
+            Capability.TEMPLATE,
+            Capability.CONSOLE,
+            Capability.SURVEY,
+        }
+    )
+
+    def __init__(self, access: Site) -> None:
+        super().__init__(access)
+        self.session = Session(access)
+        self.tasks = Tasks(self.session)
+        self.places = Places(self.session)
+        self.power_of = Power(self.session, self.tasks)
+        self.snapshots_of = Snapshots(self.session, self.tasks)
+
+    def close(self) -> None:
+        self.session.close()
+
+    # Reading
+
+    def list(self) -> list[VM]:
+        return listing.every(self.session)
+
+    def get(self, name_or_uuid: str) -> VM:
+        return self.one(listing.some(self.session, [name_or_uuid]), name_or_uuid)
+
+    def survey(self, vms: Sequence[VM]) -> Survey:
+        pools = [str(self.access["pool"] or ""), *map(str, (self.access["tiers"] or {}).values())]
+        pools += [str(disk["pool"]) for vm in vms if vm.mark for disk in vm["disks"] or () if disk.get("pool")]
+        return survey.take(self.session, pools, vms)
+
+    def default_pool(self, vm: str) -> str:
+        """The datastore of disks that name none. Raises Conflict where the fleet file does not say."""
+        pool = self.access["pool"]
+        if not pool:
+            raise Conflict(
+                "its site names no datastore for its disks; nothing was changed",
+                site=self.site,
+                vm=vm,
+                todo=f"Add sites.{self.site}.pool to the fleet file",
+            )
+        return str(pool)
+
+    def pool_of(self, disk: Mapping[str, Any], vm: str) -> str:
+        """The datastore of a disk: the one that it names, its tier's, or the site's."""
+        pool = disk.get("pool") or (self.access["tiers"] or {}).get(disk.get("tier"))
+        return str(pool) if pool else self.default_pool(vm)
+
+    def owned(self, vm: VM, doing: str) -> tuple[Any, listing.Properties, Written]:
+        """Reference, properties and mark of `vm`, found by its UUID: what bears no mark is never changed."""
+        obj, one = listing.find(self.session, vm)
+        written = marks.read(one.get("config.extraConfig") or (), one.get("config.instanceUuid"))
+        if written is None:
+            raise not_owned(doing, self.site, vm.name)
+        return obj, one, written
+
+    def check(self, desired: VM) -> None:
+        support.check(desired, self.site, self.places.clusters(), self.access.options)
+        marks.check(desired, desired.mark or Mark("fleet", desired.name), self.site)
+        self.places.check(desired, [self.pool_of(disk, desired.name) for disk in desired["disks"] or ()])
+
+    def refine(self, change: Change, actual: VM) -> str:
+        return changes.refine(change, actual)
+
+    # Making and changing
+
+    def create(self, desired: VM, mark: Mark, image: Image | Template | None, progress: Progress = silent) -> VM:
+        if isinstance(image, Image):
+            raise self.lacks(Capability.IMAGE, desired)
+        uuid = identity(mark, self.site)
+        plan = Plan(desired, uuid, mark)
+        found = build.earlier(self, plan, progress)
+        if found is not None:
+            return found
+        if image is not None:
+            plan = self._of_template(plan, image)
+        return build.make(self, plan, progress)
+
+    def _of_template(self, plan: Plan, image: Template) -> Plan:
+        """The plan as a copy of the template of this name or UUID. Raises NotFound with the nearest name, Ambiguous."""
+        known, desired = listing.templates(self.session), plan.desired
+        found = [
+            (obj, one) for obj, one in known if image.source in (one.get("name"), one.get("config.instanceUuid"))
+        ]
+        if len(found) > 1:
+            raise Ambiguous(
+                f"{len(found)} templates are called '{image.source}': "
+                + ", ".join(str(one.get("config.instanceUuid")) for _obj, one in found),
+                site=self.site,
+                vm=desired.name,
+                todo="Name the one that you mean by its instance UUID",
+            )
+        if not found:
+            raise NotFound(
+                f"there is no template '{image.source}' for the image '{image.name}'; "
+                + nearest(image.source, [str(one.get("name")) for _obj, one in known]),
+                site=self.site,
+                vm=desired.name,
+                todo=f"Mend sites.{self.site}.images.{image.name}.template",
+            )
+        return self._copy_of(plan, found[0][0], image.source)
+
+    def _copy_of(self, plan: Plan, source: Any, title: str) -> Plan:
+        """The plan as a copy of `source`, whose disks are those that the VM names first."""
+        desired = plan.desired
+        (one,) = self.session.properties([source], listing.PATHS, "read the template", desired.name)
+        known = [disk.place for disk in devices.disks(one.get("config.hardware.device") or ())]
+        names = [disk["name"] for disk in desired["disks"] or ()]
+        hostname = str(desired.state.get("hostname") or desired.name)
+        guest = cloudinit(self.access["ssh"] or {}, plan.uuid, hostname, self.site, desired.name)
+        places = {**dict(zip(names, known, strict=False)), **plan.places}
+        return replace(plan, source=source, title=title, guest=guest, places=places)
+
+    def clone(self, vm: VM, desired: VM, mark: Mark, progress: Progress = silent) -> VM:
+        obj, one = listing.find(self.session, vm)
+        now = listing.now(self.session, obj, one)
+        nics = [{key: value for key, value in nic.items() if key != "mac"} for nic in desired["nics"] or now["nics"]]
+        left = ("host", "power", "cpu_topology")  # where and how the other one runs is no part of the copy
+        spec = {**{key: value for key, value in now.spec.items() if key not in left}, **desired.spec, "nics": nics}
+        uuid = identity(mark, self.site)
+        copy = replace(desired, spec=spec, uuid=uuid)
+        places = {name: str(disk["place"]) for name, disk in now.state["disks"].items()}
+        plan = Plan(copy, uuid, mark, places=places)
+        return build.earlier(self, plan, progress) or build.make(self, self._copy_of(plan, obj, vm.name), progress)
+
+    def apply(self, desired: VM, actual: VM, todo: Sequence[Change], progress: Progress = silent) -> VM:
+        self.owned(actual, "change the VM")
+        now = listing.current(self.session, actual)
+        running = now.power == "on"
+        cycle = [change for change in todo if change.how == "power_cycle" and change.field != "power"]
+        restart = running and bool(cycle)
+        if restart:
+            progress(f"{actual.name}: shutting down to change " + ", ".join(change.field for change in cycle))
+            self._mark(actual, ready=False)  # a run that is killed now leaves a VM that the next run starts again
+            now = self.power(now, "off", progress)
+        self._change(desired, now, [change for change in todo if change.field != "power"], progress)
+        wanted = desired["power"] or ("on" if running else "off")
+        now = listing.current(self.session, actual)
+        if wanted != now.power:
+            now = self.power(now, wanted, progress)
+        if restart:
+            self._mark(actual, ready=True)
+        return listing.current(self.session, actual)
+
+    def _change(self, desired: VM, actual: VM, todo: Sequence[Change], progress: Progress) -> None:
+        """All changes in one task, with the mark; a move to another host before them."""
+        for change in todo:
+            if change.keys[0] == "host":
+                self._move(actual, str(change.after), progress)
+        obj, one, written = self.owned(actual, "change the VM")
+        known = marks.devices(written)
+        hardware = one.get("config.hardware.device") or ()
+        edit = changes.edit_of(self, desired, listing.now(self.session, obj, one), todo, hardware, known)
+        places = {name: place for name, place in {**known, **edit.places}.items() if place}
+        new = replace(
+            written,
+            fields={**written.fields, **marks.fields(desired)},
+            platform={**written.platform, "devices": places},
+        )
+        if not edit.fields and not edit.devices and new == written:
+            return
+        doing = "change " + (", ".join(change.field for change in todo) or "the ownership mark")
+        reconfigure(
+            self, obj, actual.name, doing, progress, new, one.get("config.changeVersion"), **edit.fields,
+            **({"deviceChange": edit.devices} if edit.devices else {}),
+        )
+
+    def _move(self, actual: VM, host: str, progress: Progress) -> None:
+        obj, _one, _written = self.owned(actual, "move the VM")
+        cluster = self.places.cluster(VM(actual.name, self.site, {"host": host}))
+        progress(f"{actual.name}: moving to {host}")
+        location = vim.vm.RelocateSpec(host=cluster.hosts[host], pool=cluster.pool)
+        self.tasks.run(
+            f"move the VM to the host '{host}'", lambda: obj.RelocateVM_Task(location, "defaultPriority"), actual.name,
+            progress,
+        )
+
+    def _mark(self, vm: VM, ready: bool) -> None:
+        """Bring the mark up to date; written only where it differs."""
+        obj, _one, written = self.owned(vm, "write the ownership mark")
+        if written.ready is not ready:
+            reconfigure(self, obj, vm.name, "write the ownership mark", mark=replace(written, ready=ready))
+
+    def delete(self, vm: VM, progress: Progress = silent) -> None:
+        self.owned(vm, "delete the VM")
+        progress(f"{vm.name}: deleting the VM and its own disks")
+        demolish(self, vm, progress)
+
+    # Power and readiness
+
+    def power(self, vm: VM, state: str, progress: Progress = silent, timeout: float = 180, force: bool = False) -> VM:
+        obj, _one, _written = self.owned(vm, f"switch the VM {state}")
+        if state == "on":
+            self.power_of.on(obj, vm.name, progress)
+        else:
+            self.power_of.off(obj, vm.name, progress, timeout, force)
+        return listing.current(self.session, vm)
+
+    def wait_ready(self, vm: VM, progress: Progress = silent, stall: float = 120, timeout: float = 900) -> VM:
+        obj, _one = listing.find(self.session, vm)
+        self.power_of.ready(obj, vm.name, progress, stall, timeout)
+        self._mark(vm, ready=True)
+        return listing.current(self.session, vm)
+
+    def endpoint(self, vm: VM, port: int) -> tuple[str, int]:
+        address = listing.current(self.session, vm).state.get("address")
+        if not address:
+            raise NotFound(
+                f"nothing leads to its port {port}: its VMware Tools tell no address",
+                site=self.site,
+                vm=vm.name,
+                todo="Check that it runs, has a network, and open-vm-tools in it",
+            )
+        return str(address), port
+
+    # Points in time
+
+    def snapshots(self, vm: VM) -> Sequence[Snapshot]:
+        obj, _one = listing.find(self.session, vm)
+        return self.snapshots_of.every(obj, vm.name)
+
+    def take_snapshot(self, vm: VM, operation: str, description: str = "", hold: bool = False) -> Snapshot:
+        obj, one, _written = self.owned(vm, "take a snapshot")
+        running = one.get("runtime.powerState") == "poweredOn"
+        return self.snapshots_of.take(obj, vm.name, operation, description, hold, running)
+
+    def delete_snapshot(self, vm: VM, snapshot: Snapshot) -> None:
+        obj, _one, _written = self.owned(vm, "delete a snapshot")
+        self.snapshots_of.delete(obj, vm.name, snapshot)
+
+    def revert_snapshot(self, vm: VM, snapshot: Snapshot, progress: Progress = silent) -> VM:
+        obj, _one, written = self.owned(vm, "revert to a snapshot")
+        ran = self.snapshots_of.revert(obj, vm.name, snapshot, progress)
+        # vCenter brings the mark of that day back with the rest; what the fleet says of its VM is not of that day.
+        _obj, _one, old = self.owned(vm, "write the ownership mark")
+        now = replace(written, platform=old.platform)
+        if now != old:
+            reconfigure(self, obj, vm.name, "write the ownership mark", mark=now)
+        if ran:
+            self.power_of.on(obj, vm.name, progress)
+        return listing.current(self.session, vm)

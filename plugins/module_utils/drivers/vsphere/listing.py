@@ -1,0 +1,237 @@
+"""Reading a site: all VMs with their hosts, clusters and networks in one conversation, page by page."""
+
+from __future__ import annotations
+
+import ipaddress
+import uuid as uuids
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from ...model.vm import VM
+from .. import ownership
+from ..driver import Failed, NotFound, Unreachable
+from . import devices
+from . import mark as marks
+from .connection import Session
+from .sdk import vim
+
+_POWER = {"poweredOn": "on", "poweredOff": "off", "suspended": "paused"}
+PATHS = (
+    "name",
+    "config.changeVersion",
+    "config.cpuHotAddEnabled",
+    "config.extraConfig",
+    "config.bootOptions.efiSecureBootEnabled",
+    "config.firmware",
+    "config.hardware.device",
+    "config.hardware.memoryMB",
+    "config.hardware.numCPU",
+    "config.hardware.numCoresPerSocket",
+    "config.instanceUuid",
+    "config.memoryAllocation.reservation",
+    "config.memoryHotAddEnabled",
+    "config.template",
+    "guest.ipAddress",
+    "guest.toolsRunningStatus",
+    "runtime.connectionState",
+    "runtime.host",
+    "runtime.powerState",
+)
+_LIGHT = ("name", "config.instanceUuid", "config.template")
+Properties = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Around:
+    """What VMs refer to: names of hosts, of their clusters, and of distributed port groups by key."""
+
+    hosts: Mapping[Any, str]
+    clusters: Mapping[Any, str]  # by host
+    networks: Mapping[str, str]
+
+
+def _around(found: Iterable[tuple[Any, Properties]]) -> Around:
+    known = dict(found)
+    hosts = {obj: one for obj, one in known.items() if isinstance(obj, vim.HostSystem)}
+    return Around(
+        {obj: str(one.get("name")) for obj, one in hosts.items()},
+        {obj: str(known.get(one.get("parent"), {}).get("name", "")) for obj, one in hosts.items()},
+        {
+            str(one.get("key")): unquote(str(one.get("name")))
+            for obj, one in known.items()
+            if isinstance(obj, vim.dvs.DistributedVirtualPortgroup)
+        },
+    )
+
+
+def _kinds() -> dict[Any, list[str]]:
+    return {
+        vim.HostSystem: ["name", "parent"],
+        vim.ComputeResource: ["name"],
+        vim.dvs.DistributedVirtualPortgroup: ["name", "key"],
+    }
+
+
+def every(session: Session) -> list[VM]:
+    """All VMs of the site; no templates."""
+    found = session.survey({**_kinds(), vim.VirtualMachine: PATHS}, "list the VMs")
+    around = session.memory["around"] = _around(found)
+    vms = ((obj, one) for obj, one in found if isinstance(obj, vim.VirtualMachine))
+    return [read(session, obj, one, around) for obj, one in vms if not one.get("config.template")]
+
+
+def some(session: Session, wanted: Iterable[str]) -> list[VM]:
+    """The VMs that bear one of these names or UUIDs: their names are asked first, then all of those alone."""
+    words = set(wanted)
+    found = session.survey({**_kinds(), vim.VirtualMachine: _LIGHT}, "look for the VM")
+    chosen = [
+        obj
+        for obj, one in found
+        if isinstance(obj, vim.VirtualMachine)
+        and not one.get("config.template")
+        and words & {_name(one), _uuid(session, obj, one)}
+    ]
+    return [
+        read(session, obj, one, _around(found))
+        for obj in chosen
+        for one in session.properties([obj], PATHS, "read the VM")
+    ]
+
+
+def templates(session: Session) -> list[tuple[Any, Properties]]:
+    """The templates: reference, and name with UUID."""
+    found = session.survey({vim.VirtualMachine: _LIGHT}, "list the templates")
+    return [(obj, one) for obj, one in found if one.get("config.template")]
+
+
+def _name(one: Properties) -> str:
+    return unquote(str(one.get("name") or ""))
+
+
+def _uuid(session: Session, obj: Any, one: Properties) -> str:
+    """The instance UUID; for a VM whose configuration vCenter cannot read, or is about to write, one of its own."""
+    known = one.get("config.instanceUuid")
+    if known:
+        return str(known).lower()
+    return str(uuids.uuid5(uuids.NAMESPACE_URL, f"{ownership.NAMESPACE}/{session.site}/{obj._moId}"))
+
+
+def find(session: Session, vm: VM) -> tuple[Any, Properties]:
+    """Reference and properties of the VM that bears the UUID of `vm`, wherever it was moved and however it is called
+    now. Raises NotFound."""
+    index = session.content.searchIndex
+    obj = session.ask("find the VM", lambda: index.FindByUuid(None, str(vm.uuid), True, True), vm.name)
+    found = session.properties([obj], PATHS, "find the VM", vm.name) if obj is not None else []
+    if found and not found[0].get("config.instanceUuid"):
+        raise Unreachable(
+            "vCenter has it, and cannot read its configuration now; nothing was changed",
+            site=session.site,
+            vm=vm.name,
+            todo="Look at its host and its datastore in vCenter, then run again",
+        )
+    if not found or _uuid(session, obj, found[0]) != vm.uuid:
+        raise NotFound(
+            f"unable to find the VM: no VM of this vCenter has the instance UUID {vm.uuid}",
+            site=session.site,
+            vm=vm.name,
+            todo="List the VMs of the site with muster.fleet.vm_info",
+        )
+    return obj, found[0]
+
+
+def current(session: Session, vm: VM) -> VM:
+    """The VM as it is now."""
+    obj, one = find(session, vm)
+    return now(session, obj, one)
+
+
+def now(session: Session, obj: Any, one: Properties) -> VM:
+    """A VM of its properties. Names of hosts and networks are remembered; for one that is new they are asked again."""
+    near = session.memory.get("around")
+    if near is None or one.get("runtime.host") not in near.hosts:
+        near = session.memory["around"] = _around(session.survey(_kinds(), "look at the hosts"))
+    return read(session, obj, one, near)
+
+
+def read(session: Session, obj: Any, one: Properties, near: Around) -> VM:
+    """One VM of what vCenter says of it. Raises Failed for what is no configuration."""
+    name = _name(one)
+    try:
+        return _read(session, obj, one, near, name)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # never one VM less
+        raise Failed(
+            f"what vCenter says of the VM '{name}' cannot be read: {type(error).__name__} {error}",
+            site=session.site,
+            vm=name,
+            todo="Look at its settings in vCenter",
+        ) from error
+
+
+def _read(session: Session, obj: Any, one: Properties, near: Around, name: str) -> VM:
+    uuid = _uuid(session, obj, one)
+    host = one.get("runtime.host")
+    connected = str(one.get("runtime.connectionState") or "connected") == "connected"
+    power = _POWER.get(str(one.get("runtime.powerState")), "unknown") if connected else "unknown"
+    state: dict[str, Any] = {"power": power, "built": True, "moid": obj._moId}
+    if "config.hardware.numCPU" not in one:  # vCenter cannot read it, or a task is just making it
+        return VM(name, session.site, {}, uuid, None, state)
+    written = marks.read(one.get("config.extraConfig") or (), one.get("config.instanceUuid"))
+    names = {place: device for device, place in marks.devices(written).items()}
+    hardware = one.get("config.hardware.device") or ()
+    drives, cards = devices.disks(hardware), devices.nics(hardware)
+    cpus, cores = int(one["config.hardware.numCPU"]), int(one.get("config.hardware.numCoresPerSocket") or 1)
+
+    def disk_name(disk: devices.Disk) -> str:
+        return names.get(disk.place, f"disk-{disk.place.replace(':', '-')}")
+
+    def nic_name(nic: devices.Nic) -> str:
+        return names.get(nic.mac, f"nic-{nic.device.key}")
+
+    spec: dict[str, Any] = {
+        "cpus": cpus,
+        "cpu_topology": {"sockets": max(1, cpus // cores), "cores": cores, "threads": 1},
+        "memory": int(one.get("config.hardware.memoryMB") or 0) * devices.MIB,
+        "memory_reservation": int(one.get("config.memoryAllocation.reservation") or 0) * devices.MIB,
+        "disks": [devices.read_disk(disk, disk_name(disk)) for disk in drives],
+        "nics": [devices.read_nic(nic, nic_name(nic), near.networks) for nic in cards],
+        "firmware": "uefi" if one.get("config.firmware") == "efi" else "bios",
+        "secure_boot": bool(one.get("config.bootOptions.efiSecureBootEnabled")),
+        "power": "on" if power == "on" else "off",
+    }
+    if host in near.hosts:
+        spec["host"], spec["zone"] = near.hosts[host], near.clusters[host]
+        state["host"] = near.hosts[host]
+    state["hot_add"] = [
+        field for field, key in (("cpus", "config.cpuHotAddEnabled"), ("memory", "config.memoryHotAddEnabled"))
+        if one.get(key)
+    ]
+    state["disks"] = {disk_name(disk): {"place": disk.place, "path": _path(disk)} for disk in drives}
+    state["nics"] = {nic_name(nic): {"model": type(nic.device).__name__.rpartition(".")[2]} for nic in cards}
+    state["tools"] = str(one.get("guest.toolsRunningStatus") or "")
+    address = _address(one.get("guest.ipAddress")) if power == "on" else ""
+    if address:
+        state["address"], state["addresses"] = address, [address]
+    if written is not None:
+        spec.update({key: value for key, value in written.fields.items() if key in marks.FIELDS and value is not None})
+        state |= {"seed": written.seed, "ready": written.ready, "built": written.built}
+        tiers = {disk["name"]: disk.get("tier") for disk in written.fields.get("disks") or ()}
+        for disk in spec["disks"]:
+            if tiers.get(disk["name"]):
+                disk["tier"] = tiers[disk["name"]]
+    return VM(name, session.site, spec, uuid, written.mark if written else None, state)
+
+
+def _path(disk: devices.Disk) -> str:
+    return str(getattr(disk.device.backing, "fileName", "") or "")
+
+
+def _address(told: Any) -> str:
+    """An address that the guest told, if it is one that leads anywhere: what a guest says is hostile."""
+    try:
+        address = ipaddress.ip_address(str(told or "")[:64])
+    except ValueError:
+        return ""
+    out = address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified
+    return "" if out else str(address)

@@ -1,0 +1,93 @@
+"""What is to be made, and the parts of its configuration that are no devices."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...model.vm import VM, Mark
+from ..guest_key import public_key
+from . import devices
+from .sdk import vim
+
+_GUEST = "otherLinux64Guest"  # what a VM without a template is told to be
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is made: `source` is the template or VM that is copied, None for an empty VM.
+
+    `guest` is what cloud-init finds in the extra configuration. `places` are those that the disks of the source have,
+    by name.
+    """
+
+    desired: VM
+    uuid: str
+    mark: Mark
+    source: Any = None
+    title: str = ""
+    guest: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def devices(self) -> dict[str, str]:
+        """The places of the disks, and the MAC addresses of the NICs, by name."""
+        found = dict(self.places)
+        names = [disk["name"] for disk in self.desired["disks"] or () if disk["name"] not in found]
+        found |= devices.places(found.values(), names)
+        return {**found, **{nic["name"]: devices.mac(self.uuid, nic) for nic in self.desired["nics"] or ()}}
+
+
+def hardware(desired: VM, there: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a ConfigSpec for CPUs and memory; `there` is the spec of what the VM is made of, if anything.
+
+    A topology that nobody manages stays as long as its cores divide the number.
+    """
+    found: dict[str, Any] = {}
+    topology = desired["cpu_topology"]
+    cpus = int(desired["cpus"] or 0)
+    if cpus or topology:
+        before = int((there.get("cpu_topology") or {}).get("cores") or 1)
+        cpus = cpus or int(topology["sockets"]) * int(topology["cores"])
+        cores = int(topology["cores"]) if topology else before if cpus % before == 0 else 1
+        found |= {"numCPUs": cpus, "numCoresPerSocket": cores}
+    if desired["memory"]:
+        found["memoryMB"] = desired["memory"] // devices.MIB
+    if desired["memory_reservation"] is not None:
+        found["memoryAllocation"] = vim.ResourceAllocationInfo(
+            reservation=desired["memory_reservation"] // devices.MIB
+        )
+    return found
+
+
+def firmware(desired: VM) -> dict[str, Any]:
+    """Fields of a ConfigSpec for firmware and secure boot."""
+    found: dict[str, Any] = {}
+    if desired["firmware"]:
+        found["firmware"] = "efi" if desired["firmware"] == "uefi" else "bios"
+    if desired["secure_boot"] is not None:
+        found["bootOptions"] = vim.vm.BootOptions(efiSecureBootEnabled=desired["secure_boot"])
+    return found
+
+
+def empty() -> dict[str, Any]:
+    """Fields of a ConfigSpec for a VM that no template tells what it is."""
+    return {"guestId": _GUEST}
+
+
+def cloudinit(ssh: Mapping[str, Any], uuid: str, hostname: str, site: str, vm: str) -> dict[str, str]:
+    """What cloud-init's data source for VMware reads: who the guest is, and the key that lets Ansible in."""
+    metadata = {"instance-id": uuid, "local-hostname": hostname}
+    found = {"guestinfo.metadata": json.dumps(metadata)}
+    if ssh.get("key"):
+        user: dict[str, Any] = {"ssh_authorized_keys": [public_key(ssh, site, vm)]}
+        if ssh.get("user"):
+            user |= {"name": str(ssh["user"]), "sudo": "ALL=(ALL) NOPASSWD:ALL", "shell": "/bin/bash"}
+            found["guestinfo.userdata"] = "#cloud-config\n" + json.dumps({"users": [user]})
+        else:
+            found["guestinfo.userdata"] = "#cloud-config\n" + json.dumps(user)
+    encoded = {key: base64.b64encode(text.encode()).decode() for key, text in found.items()}
+    return {**encoded, **dict.fromkeys((f"{key}.encoding" for key in encoded), "base64")}

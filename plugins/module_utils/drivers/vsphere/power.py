@@ -1,0 +1,136 @@
+"""Power and readiness: the guest is asked first; the power is cut only where that was allowed. What a task says is then
+looked at."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ..driver import Conflict, Failed, NotFound, Progress
+from .connection import Session
+from .errors import clean
+from .tasks import Tasks
+
+_POLL = 0.2
+_SETTLE = 60.0  # seconds until what a task reported must show
+
+
+class Power:
+    """The power of the VMs of one site. `obj` is vCenter's reference of a VM."""
+
+    def __init__(self, session: Session, tasks: Tasks) -> None:
+        self.session, self.tasks = session, tasks
+
+    def _look(self, obj: Any, name: str, *paths: str) -> dict[str, Any]:
+        found = self.session.properties([obj], ["runtime.powerState", *paths], "look at the VM's power", name)
+        if not found:
+            raise NotFound(
+                "unable to look at its power: it is gone",
+                site=self.session.site,
+                vm=name,
+                todo="List the VMs of the site with muster.fleet.vm_info",
+            )
+        return dict(found[0])
+
+    def state(self, obj: Any, name: str) -> str:
+        """vCenter's own word: ``poweredOn``, ``poweredOff`` or ``suspended``."""
+        return str(self._look(obj, name)["runtime.powerState"])
+
+    def on(self, obj: Any, name: str, progress: Progress) -> None:
+        """Start the VM, or let a suspended one go on."""
+        if self.state(obj, name) != "poweredOn":
+            self._run("start the VM", obj.PowerOnVM_Task, obj, name, "poweredOn", progress)
+        self._settled(obj, name, "poweredOn", _SETTLE, "start the VM")
+
+    def off(self, obj: Any, name: str, progress: Progress, timeout: float, force: bool) -> None:
+        """Shut the guest down within `timeout` seconds; with `force` cut the power at once. Raises Failed for a guest
+        that does not: it is left running."""
+        now = self.state(obj, name)
+        if now == "poweredOff":
+            return
+        if force or now != "poweredOn":
+            self._run("stop the VM", obj.PowerOffVM_Task, obj, name, "poweredOff", progress)
+            self._settled(obj, name, "poweredOff", _SETTLE, "stop the VM")
+            return
+        progress(f"{name}: shutting down")
+        doing = "shut the guest down"
+        try:
+            self.tasks.patiently(lambda: self.session.do(doing, obj.ShutdownGuest, name), name, progress)
+        except Failed as error:
+            if "ToolsUnavailable" not in error.what:
+                raise
+            raise Failed(
+                "the guest cannot be asked to shut down, as its VMware Tools do not run; it was left running",
+                site=self.session.site,
+                vm=name,
+                todo="Install open-vm-tools in the guest, or allow force",
+            ) from None
+        except Conflict:  # it went off by itself in this moment
+            if self.state(obj, name) != "poweredOff":
+                raise
+        self._settled(obj, name, "poweredOff", timeout, doing, Failed(
+            f"the guest did not shut down within {timeout:.0f} s; it was left running",
+            site=self.session.site,
+            vm=name,
+            todo="Look into the guest, or allow force",
+        ))
+
+    def _run(self, doing: str, start: Any, obj: Any, name: str, wanted: str, progress: Progress) -> None:
+        try:
+            self.tasks.run(doing, start, name, progress)
+        except Conflict:  # it is so already: somebody else was faster
+            if self.state(obj, name) != wanted:
+                raise
+
+    def _settled(
+        self, obj: Any, name: str, wanted: str, timeout: float, doing: str, error: Failed | None = None
+    ) -> None:
+        """Look until the VM is as it was asked for."""
+        end = time.monotonic() + timeout
+        while (now := self._look(obj, name, "runtime.question"))["runtime.powerState"] != wanted:
+            if time.monotonic() > end:
+                question = now.get("runtime.question")
+                asks = f"; it waits for an answer: {clean(question.text)}" if question else ""
+                raise error or Failed(
+                    f"unable to {doing}: vCenter reported no error, and yet the VM is '{now['runtime.powerState']}' "
+                    f"after {timeout:.0f} s{asks}",
+                    site=self.session.site,
+                    vm=name,
+                    todo="Look at its tasks and events in vCenter",
+                )
+            time.sleep(_POLL)
+
+    def ready(self, obj: Any, name: str, progress: Progress, stall: float, timeout: float) -> None:
+        """Wait until the guest's VMware Tools run and tell an address. A guest that computes nothing for `stall`
+        seconds makes no progress: Failed."""
+        began = moved = said = time.monotonic()
+        before: Any = None
+        while True:
+            found = self._look(
+                obj, name, "guest.toolsRunningStatus", "guest.ipAddress", "summary.quickStats.overallCpuUsage"
+            )
+            if found.get("guest.toolsRunningStatus") == "guestToolsRunning" and found.get("guest.ipAddress"):
+                return
+            now = time.monotonic()
+            if found["runtime.powerState"] != "poweredOn":
+                raise Failed(
+                    "it went off while it was waited for",
+                    site=self.session.site,
+                    vm=name,
+                    todo="Look at its console and its events",
+                )
+            seen = (found.get("guest.toolsRunningStatus"), found.get("summary.quickStats.overallCpuUsage"))
+            if seen != before:
+                before, moved = seen, now
+            if now - moved > stall or now - began > timeout:
+                what = f"for {stall:.0f} s" if now - moved > stall else f"within {timeout:.0f} s"
+                raise Failed(
+                    f"its VMware Tools told no address, and it made no progress {what}",
+                    site=self.session.site,
+                    vm=name,
+                    todo="Look at its console; the guest needs open-vm-tools and a network",
+                )
+            if now - said > 10:
+                said = now
+                progress(f"{name}: waiting for VMware Tools, {now - began:.0f} s")
+            time.sleep(_POLL)

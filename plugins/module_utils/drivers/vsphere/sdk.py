@@ -1,0 +1,10 @@
+"""The one place that imports pyvmomi: Ansible ships this file to machines that have none."""
+
+from __future__ import annotations
+
+try:
+    from pyVmomi import SoapAdapter, vim, vmodl
+except ImportError:  # the sentence comes when a site of this platform is opened, not when Ansible imports the file
+    SoapAdapter = vim = vmodl = None  # type: ignore[assignment]
+
+VERSION = "vim.version.version11"  # of the API: vSphere 6.5, which every later vCenter speaks too

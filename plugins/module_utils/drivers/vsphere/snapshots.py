@@ -1,0 +1,113 @@
+"""Snapshots: with the memory of a VM that runs, named by the operation that took them, deleted by their id alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from ..driver import Conflict, Failed, NotFound, Progress, Snapshot
+from .connection import Session
+from .tasks import Tasks
+
+_PREFIX = "muster-"
+
+
+class Snapshots:
+    """The snapshots of the VMs of one site. `obj` is vCenter's reference of a VM."""
+
+    def __init__(self, session: Session, tasks: Tasks) -> None:
+        self.session, self.tasks = session, tasks
+
+    def every(self, obj: Any, vm: str) -> list[Snapshot]:
+        """A VM's snapshots, oldest first; those of others bear no operation. vCenter lets several bear one name."""
+        return sorted((found for found, _node in self._tree(obj, vm)), key=lambda one: one.created)
+
+    def _tree(self, obj: Any, vm: str) -> Iterator[tuple[Snapshot, Any]]:
+        found = self.session.properties([obj], ["snapshot"], "list the snapshots", vm)
+        info = found[0].get("snapshot") if found else None
+        waiting: list[tuple[Any, str | None]] = [(node, None) for node in (info.rootSnapshotList if info else ())]
+        while waiting:  # parents come before their children
+            node, parent = waiting.pop(0)
+            read = _read(node, parent)
+            yield read, node
+            waiting += [(child, read.id) for child in node.childSnapshotList or ()]
+
+    def take(self, obj: Any, vm: str, operation: str, description: str, hold: bool, running: bool) -> Snapshot:
+        """Take a snapshot with the operation's id in its name; the one that is there already is adopted."""
+        for snapshot in self.every(obj, vm):
+            if snapshot.operation == operation:
+                return snapshot
+        text = json.dumps({"operation": operation, "description": description, "hold": hold})
+        # With its memory, so that the way back is to the same moment.
+        self.tasks.run(
+            "take a snapshot", lambda: obj.CreateSnapshot_Task(_PREFIX + operation, text, running, False), vm
+        )
+        for snapshot in self.every(obj, vm):
+            if snapshot.operation == operation:
+                return snapshot
+        raise Failed(
+            "vCenter reported the snapshot as taken, yet does not list it",
+            site=self.session.site,
+            vm=vm,
+            todo="Take it again; do not rely on this one",
+        )
+
+    def delete(self, obj: Any, vm: str, snapshot: Snapshot) -> None:
+        """Delete one snapshot; its children stay. Deleting one that is gone is fine."""
+        doing = f"delete the snapshot '{snapshot.id}'"
+        node = self._find(obj, vm, snapshot)
+        if node is None:
+            return
+        self.tasks.run(doing, lambda: node.snapshot.RemoveSnapshot_Task(False), vm)
+        if self._find(obj, vm, snapshot) is not None:
+            raise Failed(
+                f"vCenter reported the snapshot '{snapshot.id}' as deleted, yet still lists it",
+                site=self.session.site,
+                vm=vm,
+                todo="Look at the VM's tasks; space may still be held",
+            )
+        found = self.session.properties([obj], ["runtime.consolidationNeeded"], doing, vm)
+        if found and found[0].get("runtime.consolidationNeeded"):
+            raise Conflict(
+                f"the snapshot '{snapshot.id}' is deleted, and its disks are not merged: they still grow",
+                site=self.session.site,
+                vm=vm,
+                todo="Consolidate the VM's disks in vCenter",
+            )
+
+    def revert(self, obj: Any, vm: str, snapshot: Snapshot, progress: Progress) -> bool:
+        """Bring the VM back to `snapshot`. Returns whether it ran then."""
+        node = self._find(obj, vm, snapshot)
+        if node is None:
+            raise NotFound(
+                f"unable to find the snapshot '{snapshot.id}'; nothing was changed",
+                site=self.session.site,
+                vm=vm,
+                todo="List its snapshots with muster.fleet.vm_snapshot",
+            )
+        doing = f"revert to the snapshot '{snapshot.id}'"
+        progress(f"{vm}: going back to {snapshot.id}")
+        self.tasks.run(doing, lambda: node.snapshot.RevertToSnapshot_Task(None, False), vm, progress)
+        return bool(node.state == "poweredOn")
+
+    def _find(self, obj: Any, vm: str, snapshot: Snapshot) -> Any:
+        return next((node for found, node in self._tree(obj, vm) if found.id == snapshot.id), None)
+
+
+def _read(node: Any, parent: str | None) -> Snapshot:
+    text, ours = str(node.description or ""), {}
+    if str(node.name).startswith(_PREFIX):
+        try:
+            loaded = json.loads(text)
+            ours = loaded if isinstance(loaded, dict) else {}
+        except (ValueError, RecursionError):
+            ours = {}
+    return Snapshot(
+        str(node.snapshot._moId),
+        int(node.createTime.timestamp()),
+        str(ours.get("operation", "")),
+        str(ours.get("description", "")) if ours else ": ".join(filter(None, (str(node.name), text))),
+        parent,
+        ours.get("hold") is True,
+    )

@@ -1,0 +1,70 @@
+"""What vSphere cannot honour of a VM: said by name, before anything changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ...model.vm import VM
+from ..driver import Unsupported
+from . import devices
+from .site import Cluster
+
+# Field → why vSphere, or this driver, cannot honour it.
+_FIELDS = {
+    "cpu_pinning": "vSphere moves VMs between hosts, and CPUs of one mean nothing on another",
+    "cpu_reservation": "vSphere reserves MHz and not a share of a CPU; this driver does not count them yet",
+    "memory_minimum": "vSphere has no bound for the balloon but the reservation",
+    "anti_affinity": "this driver writes no rules of DRS yet",
+}
+
+
+def check(vm: VM, site: str, clusters: Iterable[Cluster], options: Mapping[str, Any]) -> None:
+    """Raise Unsupported for the first field of `vm` that cannot be honoured."""
+
+    def refuse(field: str, why: str) -> Unsupported:
+        return Unsupported(
+            f"the field '{field}' cannot be honoured: {why}; nothing was changed",
+            site=site,
+            vm=vm.name,
+            todo=f"Remove '{field}' from this VM, or place it at a site that can",
+        )
+
+    for field, why in _FIELDS.items():
+        if vm[field] not in (None, 0):
+            raise refuse(field, why)
+    if vm["ha_priority"] not in (None, "disabled"):
+        raise refuse("ha_priority", "this driver writes no overrides of vSphere HA yet")
+    known = list(clusters)
+    if vm["zone"] and vm["zone"] not in (one.name for one in known):
+        raise refuse("zone", f"the site's clusters are {', '.join(sorted(one.name for one in known))}")
+    if vm["host"] and not any(vm["host"] in one.hosts for one in known):
+        hosts = sorted(host for one in known for host in one.hosts)
+        raise refuse("host", f"the site's hosts are {', '.join(hosts[:20])}")
+    if (vm["cpu_topology"] or {}).get("threads", 1) != 1:
+        raise refuse("cpu_topology.threads", "vSphere has no threads within a core")
+    if vm["secure_boot"] and vm["firmware"] != "uefi":
+        raise refuse("secure_boot", "it needs firmware 'uefi'")
+    for field, grain in (("memory", 4), ("memory_reservation", 1)):
+        if vm[field] and vm[field] % (grain * devices.MIB):
+            raise refuse(field, f"vSphere counts it in steps of {grain} MiB")
+    if len(vm["disks"] or ()) > devices.DISKS or len(vm["nics"] or ()) > 10:
+        raise refuse("disks" if len(vm["disks"] or ()) > devices.DISKS else "nics", "there are not so many places")
+    for disk in vm["disks"] or ():
+        if disk.get("encrypted"):
+            raise refuse(f"disks.{disk['name']}.encrypted", "this driver chooses no storage policies yet")
+        if disk.get("bandwidth_limit"):
+            raise refuse(f"disks.{disk['name']}.bandwidth_limit", "vSphere limits the operations of a disk alone")
+        if disk.get("tier") and disk["tier"] not in (options.get("tiers") or {}):
+            raise refuse(f"disks.{disk['name']}.tier", f"the site maps no pool to the tier '{disk['tier']}'")
+        if disk["size"] % (1 << 10):
+            raise refuse(f"disks.{disk['name']}.size", "vSphere counts the size of a disk in KiB")
+    for nic in vm["nics"] or ():
+        if nic.get("forwards"):
+            raise refuse(f"nics.{nic['name']}.forwards", "only user-mode networking forwards ports")
+        if nic["network"] == "user":
+            raise refuse(f"nics.{nic['name']}.network", "a NIC of vSphere is in a port group; 'user' is none")
+        if nic.get("vlan"):
+            raise refuse(f"nics.{nic['name']}.vlan", "a port group has its VLAN; name one that has this")
+        if nic.get("bandwidth_limit"):
+            raise refuse(f"nics.{nic['name']}.bandwidth_limit", "this driver writes no shares of a switch yet")

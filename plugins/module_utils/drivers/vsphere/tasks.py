@@ -1,0 +1,83 @@
+"""Tasks: what vCenter does is followed to its end, and what another task holds is waited for, never broken."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ..driver import Locked, Progress, Unreachable, silent
+from .connection import Session
+from .errors import clean, error_of
+
+Result = TypeVar("Result")
+_FIRST, _LAST = 0.02, 2.0  # seconds between two looks at a task; the wait grows
+_INFO = ("info.state", "info.error", "info.result", "info.progress", "info.descriptionId")
+LOCK_WAIT = 300.0  # seconds for which somebody else's task is waited for
+TASK_WAIT = 4 * 3600.0  # seconds for a task of ours: the copy of a large disk
+
+
+class Tasks:
+    """The tasks of one site. `lock_wait` is in seconds."""
+
+    def __init__(self, session: Session, lock_wait: float = LOCK_WAIT) -> None:
+        self.session, self.lock_wait = session, lock_wait
+
+    def run(self, doing: str, start: Callable[[], Any], vm: str, progress: Progress = silent) -> Any:
+        """Start a task and follow it to its end; its result. One that is refused because another task works on the VM
+        is begun again when that one is over."""
+        return self.patiently(lambda: self.finish(self.session.do(doing, start, vm), doing, vm, progress), vm, progress)
+
+    def finish(self, task: Any, doing: str, vm: str, progress: Progress = silent, timeout: float = TASK_WAIT) -> Any:
+        """Follow `task` to its end; its result. Raises the contract's error for the fault that it ended with.
+
+        A task that outlasts `timeout`, or that vCenter does not know any more, is not failed, its outcome is unknown:
+        Unreachable says so.
+        """
+        end, pause, said = time.monotonic() + timeout, _FIRST, time.monotonic()
+        while True:
+            found = self.session.properties([task], _INFO, doing, vm)
+            info = found[0] if found else {}
+            state = info.get("info.state")
+            if state == "success":
+                return info.get("info.result")
+            if state == "error":
+                raise error_of(doing, info.get("info.error"), site=self.session.site, vm=vm)
+            now = time.monotonic()
+            if state is None or now > end:
+                lost = "vCenter does not know its task any more"
+                what = lost if state is None else f"its task still runs after {timeout:.0f} s"
+                raise Unreachable(
+                    f"unable to {doing}: {what}, so its outcome is not known",
+                    site=self.session.site,
+                    vm=vm,
+                    todo="Look at the VM's tasks in vCenter, then run again: the run looks at what is there",
+                )
+            if now - said > 10:
+                said = now
+                progress(f"{vm}: {clean(info.get('info.descriptionId'))} {info.get('info.progress') or 0} %")
+            time.sleep(pause)
+            pause = min(pause * 1.5, _LAST)
+
+    def patiently(self, act: Callable[[], Result], vm: str, progress: Progress = silent) -> Result:
+        """`act`, again and again while somebody else holds the VM, until `lock_wait` is over; then its Locked.
+
+        What was refused for a lock was not begun, so it may be asked for again.
+        """
+        end, pause, told = time.monotonic() + self.lock_wait, _FIRST, False
+        while True:
+            try:
+                return act()
+            except Locked as error:
+                if time.monotonic() + pause > end:
+                    raise Locked(
+                        f"{error.what}; it was waited for {self.lock_wait:.0f} s and left as it is",
+                        site=error.site,
+                        vm=error.vm,
+                        todo=error.todo,
+                    ) from None
+                if not told:
+                    told = True
+                    progress(f"{vm}: waiting, {error.what}")
+                time.sleep(pause)
+                pause = min(pause * 1.5, _LAST)

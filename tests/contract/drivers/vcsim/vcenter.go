@@ -1,0 +1,219 @@
+// What govmomi 0.24's simulator leaves out of vCenter and the driver relies on: pages of the property collector, what a
+// clone takes from its source, a way back that goes back, and the refusal to change what a running VM cannot change.
+//
+// Written after the vSphere API's documentation, and not held against a vCenter. The places of the simulator that call
+// this are in vsphere_simulator.py.
+
+package simulator
+
+import (
+	"fmt"
+	"reflect"
+	"sync"
+
+	"github.com/google/uuid"
+	"github.com/vmware/govmomi/vim25/methods"
+	"github.com/vmware/govmomi/vim25/mo"
+	"github.com/vmware/govmomi/vim25/soap"
+	"github.com/vmware/govmomi/vim25/types"
+)
+
+var (
+	pages     = map[string][]types.ObjectContent{}
+	pageSizes = map[string]int{}
+	pageMutex sync.Mutex
+)
+
+func page(ctx *Context, objects []types.ObjectContent, size int) *types.RetrieveResult {
+	if len(objects) == 0 {
+		return nil
+	}
+	if size <= 0 || len(objects) <= size {
+		return &types.RetrieveResult{Objects: objects}
+	}
+	token := fmt.Sprintf("%s/%s", ctx.Session.Key, uuid.New())
+	pageMutex.Lock()
+	defer pageMutex.Unlock()
+	pages[token], pageSizes[token] = objects[size:], size
+	return &types.RetrieveResult{Objects: objects[:size], Token: token}
+}
+
+// RetrievePropertiesEx answers in pages of the size that is asked for.
+func (pc *PropertyCollector) RetrievePropertiesEx(ctx *Context, r *types.RetrievePropertiesEx) soap.HasFault {
+	body := pc.retrieveAll(ctx, r).(*methods.RetrievePropertiesExBody)
+	if body.Fault_ == nil && ctx.Session != nil {
+		body.Res.Returnval = page(ctx, body.Res.Returnval.Objects, int(r.Options.MaxObjects))
+	}
+	return body
+}
+
+// ContinueRetrievePropertiesEx answers the next page; a token is of one session.
+func (pc *PropertyCollector) ContinueRetrievePropertiesEx(
+	ctx *Context, r *types.ContinueRetrievePropertiesEx,
+) soap.HasFault {
+	body := &methods.ContinueRetrievePropertiesExBody{}
+	pageMutex.Lock()
+	objects, ok := pages[r.Token]
+	size := pageSizes[r.Token]
+	delete(pages, r.Token)
+	delete(pageSizes, r.Token)
+	pageMutex.Unlock()
+	if !ok || len(r.Token) < len(ctx.Session.Key) || r.Token[:len(ctx.Session.Key)] != ctx.Session.Key {
+		body.Fault_ = Fault("", &types.InvalidProperty{Name: "token"})
+		return body
+	}
+	body.Res = &types.ContinueRetrievePropertiesExResponse{Returnval: *page(ctx, objects, size)}
+	return body
+}
+
+func shallow(x interface{}) reflect.Value {
+	made := reflect.New(reflect.TypeOf(x).Elem())
+	made.Elem().Set(reflect.ValueOf(x).Elem())
+	return made
+}
+
+// copyDevice is a device of its own for a clone or a snapshot: the simulator lets two VMs share one.
+func copyDevice(device types.BaseVirtualDevice) types.BaseVirtualDevice {
+	made := shallow(device).Interface().(types.BaseVirtualDevice)
+	d := made.GetVirtualDevice()
+	if d.Backing != nil {
+		d.Backing = shallow(d.Backing).Interface().(types.BaseVirtualDeviceBackingInfo)
+	}
+	if d.DeviceInfo != nil {
+		d.DeviceInfo = shallow(d.DeviceInfo).Interface().(types.BaseDescription)
+	}
+	if d.Connectable != nil {
+		c := *d.Connectable
+		d.Connectable = &c
+	}
+	return made
+}
+
+func copyConfig(config types.VirtualMachineConfigInfo) types.VirtualMachineConfigInfo {
+	devices := config.Hardware.Device
+	config.Hardware.Device = nil
+	for _, device := range devices {
+		config.Hardware.Device = append(config.Hardware.Device, copyDevice(device))
+	}
+	config.ExtraConfig = append([]types.BaseOptionValue(nil), config.ExtraConfig...)
+	return config
+}
+
+// cloned is a device for a clone: a MAC address that vCenter chose is not taken along.
+func cloned(device types.BaseVirtualDevice) types.BaseVirtualDevice {
+	made := copyDevice(device)
+	if nic, ok := made.(types.BaseVirtualEthernetCard); ok {
+		card := nic.GetVirtualEthernetCard()
+		if card.AddressType != string(types.VirtualEthernetCardMacTypeManual) {
+			card.MacAddress = ""
+		}
+	}
+	return made
+}
+
+// cloneSpec is what a clone has: what its source has, and what it was asked to have instead. Notes, extra
+// configuration and firmware are copied; identities are not.
+func cloneSpec(vm *VirtualMachine, wanted *types.VirtualMachineConfigSpec, made *types.VirtualMachineConfigSpec) {
+	made.Annotation = vm.Config.Annotation
+	made.Firmware = vm.Config.Firmware
+	made.BootOptions = vm.Config.BootOptions
+	made.ExtraConfig = append([]types.BaseOptionValue(nil), vm.Config.ExtraConfig...)
+	if wanted == nil {
+		return
+	}
+	made.ExtraConfig = append(made.ExtraConfig, wanted.ExtraConfig...)
+	if wanted.Annotation != "" {
+		made.Annotation = wanted.Annotation
+	}
+	made.InstanceUuid, made.Uuid = wanted.InstanceUuid, wanted.Uuid
+	if wanted.NumCPUs != 0 {
+		made.NumCPUs = wanted.NumCPUs
+	}
+	if wanted.NumCoresPerSocket != 0 {
+		made.NumCoresPerSocket = wanted.NumCoresPerSocket
+	}
+	if wanted.MemoryMB != 0 {
+		made.MemoryMB = wanted.MemoryMB
+	}
+}
+
+func cloneHost(vm *VirtualMachine, req *types.CloneVM_Task) *types.ManagedObjectReference {
+	if req.Spec.Location.Host != nil {
+		return req.Spec.Location.Host
+	}
+	return vm.Runtime.Host
+}
+
+// setExtraConfig writes one option: a key is there once, and an empty value takes it away.
+func (vm *VirtualMachine) setExtraConfig(option types.BaseOptionValue) {
+	val := option.GetOptionValue()
+	var kept []types.BaseOptionValue
+	for _, other := range vm.Config.ExtraConfig {
+		if other.GetOptionValue().Key != val.Key {
+			kept = append(kept, other)
+		}
+	}
+	if text, ok := val.Value.(string); !ok || text != "" {
+		kept = append(kept, option)
+	}
+	vm.Config.ExtraConfig = kept
+}
+
+// revert brings configuration and power back; a snapshot without memory leaves the VM off.
+func (vm *VirtualMachine) revert(snapshot *VirtualMachineSnapshot) {
+	config := copyConfig(snapshot.Config)
+	vm.Config = &config
+	state := types.VirtualMachinePowerStatePoweredOff
+	if item := findSnapshotInTree(vm.Snapshot.RootSnapshotList, snapshot.Self); item != nil && memories[snapshot.Self] {
+		state = item.State
+	}
+	Map.Update(vm, []types.PropertyChange{
+		{Name: "runtime.powerState", Val: state},
+		{Name: "summary.runtime.powerState", Val: state},
+	})
+}
+
+var memories = map[types.ManagedObjectReference]bool{}
+
+// refuse is the fault for what a running VM cannot change, and for a disk that would shrink.
+func (vm *VirtualMachine) refuse(spec *types.VirtualMachineConfigSpec) types.BaseMethodFault {
+	on := vm.Runtime.PowerState != types.VirtualMachinePowerStatePoweredOff
+	hardware := vm.Config.Hardware
+	if on && spec.NumCPUs != 0 && spec.NumCPUs != hardware.NumCPU {
+		if !isTrue(vm.Config.CpuHotAddEnabled) || spec.NumCPUs < hardware.NumCPU {
+			return new(types.CpuHotPlugNotSupported)
+		}
+	}
+	if on && spec.NumCoresPerSocket != 0 && spec.NumCoresPerSocket != hardware.NumCoresPerSocket {
+		return new(types.CpuHotPlugNotSupported)
+	}
+	if on && spec.MemoryMB != 0 && spec.MemoryMB != int64(hardware.MemoryMB) {
+		if !isTrue(vm.Config.MemoryHotAddEnabled) || spec.MemoryMB < int64(hardware.MemoryMB) {
+			return new(types.MemoryHotPlugNotSupported)
+		}
+	}
+	for i, change := range spec.DeviceChange {
+		asked := change.GetVirtualDeviceConfigSpec()
+		disk, ok := asked.Device.(*types.VirtualDisk)
+		if !ok || asked.Operation != types.VirtualDeviceConfigSpecOperationEdit {
+			continue
+		}
+		for _, device := range hardware.Device {
+			if there, ok := device.(*types.VirtualDisk); ok && there.Key == disk.Key &&
+				getDiskSize(disk) < getDiskSize(there) {
+				return &types.InvalidDeviceOperation{InvalidDeviceSpec: types.InvalidDeviceSpec{DeviceIndex: int32(i)}}
+			}
+		}
+	}
+	return nil
+}
+
+// twin is whether a folder has a child of that name already.
+func twin(folder *mo.Folder, name string) types.BaseMethodFault {
+	for _, ref := range folder.ChildEntity {
+		if entity, ok := Map.Get(ref).(mo.Entity); ok && entity.Entity().Name == name {
+			return &types.DuplicateName{Name: name, Object: ref}
+		}
+	}
+	return nil
+}
