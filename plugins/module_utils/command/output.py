@@ -7,16 +7,13 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..policy.whole_file import write_whole
 from .errors import CannotCheckError
-
-_PIECE = 1 << 16
 
 
 def to_file(path: str, pieces: Iterable[str]) -> None:
     """Write `pieces` into the file at `path`, which keeps what it had until all of it is on the disk. Raises
     CannotCheckError."""
-    import tempfile  # most reports go to the terminal, and this takes longer than all else here
-
     target = Path(path)
     if target.is_dir():
         raise CannotCheckError(f"{path}: is a folder. Name a file in it.")
@@ -25,23 +22,10 @@ def to_file(path: str, pieces: Iterable[str]) -> None:
                                "to write to standard output.")
     target = target.resolve()  # a link stays one
     try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
+        write_whole(target, pieces, _mode(target))
     except OSError as error:
-        raise CannotCheckError(f"{path}: cannot be written: {error.strerror}. Name a file in a folder that is there "
-                               "and yours.") from None
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="", buffering=_PIECE) as stream:
-            stream.writelines(pieces)
-            stream.flush()
-            os.fchmod(stream.fileno(), _mode(target))
-            os.fsync(stream.fileno())
-        Path(name).replace(target)
-    except BaseException as error:
-        Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise CannotCheckError(f"{path}: cannot be written: {error.strerror}. It is as it was; make room, or name "
-                                   "another file.") from None
-        raise
+        raise CannotCheckError(f"{path}: cannot be written: {error.strerror}. It is as it was; make room, or name "
+                               "another file in a folder that is there and yours.") from None
 
 
 def _mode(target: Path) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import tempfile
 import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from . import changes
 from .cards import cards
 from .html import render
+from .whole_file import write_whole
 from .wording import human_duration, printable
 
 _HEADS = ("VM", "Address", "Health", "Compliance", "RPO", "RTO", "Drill", "Seconds")
@@ -32,8 +32,8 @@ def write_report(data: Mapping[str, Any], directory: Path | str) -> tuple[Path, 
     data = since_last(data, paths[1])
     page = render(data)  # before anything is written, so that a fault leaves the last report as it was
     document = "".join(_lines(data))
-    _replace(paths[0], page)
-    _replace(paths[1], document)
+    write_whole(paths[0], [page])
+    write_whole(paths[1], [document])
     return paths
 
 
@@ -94,20 +94,6 @@ def _value(value: Any) -> Iterator[str]:
         yield "[\n" + ",\n".join(json.dumps(row, allow_nan=False) for row in value) + "\n]"
     else:
         yield json.dumps(value, allow_nan=False)
-
-
-def _replace(path: Path, text: str) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace", newline="\n") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fchmod(stream.fileno(), 0o644)
-            os.fsync(stream.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def table(data: Mapping[str, Any]) -> str:
