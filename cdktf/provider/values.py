@@ -215,6 +215,8 @@ def path(keys: Keys, values: Values, fields: Fields = VM_FIELDS) -> list[Any]:
         else:
             break
         if here is None or here is Unknown:
+            if here is None and len(steps) > 1:
+                steps.pop()  # it is not written: what should hold it is
             break
     return steps
 

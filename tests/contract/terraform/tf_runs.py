@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from muster_provider.provider import SOURCE
-from sites import TINY, World
+from sites import NETWORK, TINY, World
 
 OFF: Mapping[str, Any] = MappingProxyType({**TINY, "power": "off"})
 
@@ -35,11 +35,18 @@ class Terraform:
         document = {
             "terraform": {"required_providers": {"muster": {"source": SOURCE}}},
             "provider": {"muster": self.provider},
-            "resource": {"muster_vm": {key: {"name": self.name(key), **vm} for key, vm in self.vms.items()}},
+            "resource": {"muster_vm": {key: self._own({"name": self.name(key), **vm}) for key, vm in self.vms.items()}},
         }
         if not self.vms:
             del document["resource"]
         (self.folder / "main.tf.json").write_text(json.dumps({**document, **self.more}, indent=1))
+
+    def _own(self, vm: dict[str, Any]) -> dict[str, Any]:
+        """`vm` with the site's own network in the place of `NETWORK`."""
+        if "nics" not in vm:
+            return vm
+        network = {NETWORK: self.world.network}
+        return {**vm, "nics": [{**nic, "network": network.get(nic["network"], nic["network"])} for nic in vm["nics"]]}
 
     def run(self, *words: str, code: int | None = 0, **environment: str) -> str:
         """What a command says, its errors too. `code` None takes any."""

@@ -94,3 +94,17 @@ def test_items_that_change_their_place() -> None:
     disks = values.planned(config, prior)["disks"]
     assert [(disk["name"], disk["size"], disk["pool"]) for disk in disks] == [
         ("root", "1 GiB", "fast"), ("logs", "3 GiB", None), ("data", "2048 MiB", None)]
+
+
+@pytest.mark.parametrize(("keys", "config", "path"), [
+    (("disks", 1, "size"), {"disks": [{"size": "a"}, {"size": "b"}]}, ["disks", (1,), "size"]),
+    (("disks", 7, "size"), {"disks": [{"size": "a"}]}, ["disks"]),
+    (("tags", "owner"), {"tags": {"owner": "x"}}, ["tags", ("owner",)]),
+    (("tags", "owner"), {"tags": {}}, ["tags"]),
+    (("tags", "owner"), {"tags": None}, ["tags"]),
+    (("protection", "deletion"), {"protection": {"deletion": None}}, ["protection"]),
+    (("health", 0, "http", "port"), {"health": [{"http": Unknown}]}, ["health", (0,), "http"]),
+])
+def test_where_a_sentence_stands(keys: tuple[Any, ...], config: dict[str, Any], path: list[Any]) -> None:
+    """At what the configuration has: Terraform shows no line for what is not written."""
+    assert values.path(keys, config) == path
