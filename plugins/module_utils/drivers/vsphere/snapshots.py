@@ -1,9 +1,13 @@
-"""Snapshots: with the memory of a VM that runs, named by the operation that took them, deleted by their id alone."""
+"""Snapshots: with the memory of a VM that runs, named by the operation that took them.
+
+vCenter lets several snapshots of a VM bear one name. Their id here is the name where one alone bears it, else the name
+with vCenter's own id: what is deleted or gone back to is never another one.
+"""
 
 from __future__ import annotations
 
+import collections
 import json
-from collections.abc import Iterator
 from typing import Any
 
 from ..driver import Conflict, Failed, NotFound, Progress, Snapshot
@@ -20,18 +24,21 @@ class Snapshots:
         self.session, self.tasks = session, tasks
 
     def every(self, obj: Any, vm: str) -> list[Snapshot]:
-        """A VM's snapshots, oldest first; those of others bear no operation. vCenter lets several bear one name."""
+        """A VM's snapshots, oldest first; those of others bear no operation."""
         return sorted((found for found, _node in self._tree(obj, vm)), key=lambda one: one.created)
 
-    def _tree(self, obj: Any, vm: str) -> Iterator[tuple[Snapshot, Any]]:
+    def _tree(self, obj: Any, vm: str) -> list[tuple[Snapshot, Any]]:
         found = self.session.properties([obj], ["snapshot"], "list the snapshots", vm)
         info = found[0].get("snapshot") if found else None
-        waiting: list[tuple[Any, str | None]] = [(node, None) for node in (info.rootSnapshotList if info else ())]
-        while waiting:  # parents come before their children
-            node, parent = waiting.pop(0)
-            read = _read(node, parent)
-            yield read, node
-            waiting += [(child, read.id) for child in node.childSnapshotList or ()]
+        nodes: list[tuple[Any, Any]] = [(node, None) for node in (info.rootSnapshotList if info else ())]
+        for node, _parent in nodes:  # it grows: parents come before their children
+            nodes += [(child, node) for child in node.childSnapshotList or ()]
+        names = collections.Counter(str(node.name) for node, _parent in nodes)
+
+        def id_(node: Any) -> str:
+            return str(node.name) if names[str(node.name)] == 1 else _whole(node)
+
+        return [(_read(node, id_(node), id_(parent) if parent else None), node) for node, parent in nodes]
 
     def take(self, obj: Any, vm: str, operation: str, description: str, hold: bool, running: bool) -> Snapshot:
         """Take a snapshot with the operation's id in its name; the one that is there already is adopted."""
@@ -92,10 +99,14 @@ class Snapshots:
         return bool(node.state == "poweredOn")
 
     def _find(self, obj: Any, vm: str, snapshot: Snapshot) -> Any:
-        return next((node for found, node in self._tree(obj, vm) if found.id == snapshot.id), None)
+        return next((node for found, node in self._tree(obj, vm) if snapshot.id in (found.id, _whole(node))), None)
 
 
-def _read(node: Any, parent: str | None) -> Snapshot:
+def _whole(node: Any) -> str:
+    return f"{node.name} ({node.snapshot._moId})"
+
+
+def _read(node: Any, id_: str, parent: str | None) -> Snapshot:
     text, ours = str(node.description or ""), {}
     if str(node.name).startswith(_PREFIX):
         try:
@@ -104,10 +115,10 @@ def _read(node: Any, parent: str | None) -> Snapshot:
         except (ValueError, RecursionError):
             ours = {}
     return Snapshot(
-        str(node.snapshot._moId),
+        id_,
         int(node.createTime.timestamp()),
         str(ours.get("operation", "")),
-        str(ours.get("description", "")) if ours else ": ".join(filter(None, (str(node.name), text))),
+        str(ours.get("description", "")) if ours else text,
         parent,
         ours.get("hold") is True,
     )
