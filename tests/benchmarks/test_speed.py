@@ -40,7 +40,7 @@ def median(work: Callable[[], object]) -> float:
 
 def told(name: str, ours: float, theirs: float, other: str) -> float:
     """Print a figure for docs/benchmarks.md; the ratio."""
-    print(f"\n{name}: {ours:.3f} s; {other}: {theirs:.3f} s; ratio {ours / theirs:.2f}")
+    print(f"\n{name}: {ours:.3f} s; {other}: {theirs:.3f} s; ratio {ours / theirs:.3g}")
     return ours / theirs
 
 
