@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from muster.model.catalogue import read_site
 from muster.model.errors import ModelError, ModelErrors, nearest, show
 from muster.model.fields import field
-from muster.model.fleet import Fleet, Site, Waiver
+from muster.model.fleet import Fleet, Site
 from muster.model.fleet_fields import WAIVER_FIELDS
 from muster.model.normal import layer, normalise
 from muster.model.patterns import NAME
 from muster.model.vm import VM, Mark
+from muster.model.waiver import Waiver
 from tf.types import Unknown
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Settings:
 
 def read_settings(config: Mapping[str, Any]) -> Settings | None:
     """The settings that `config` says; None while a part of it is known only later. Raises ModelErrors."""
-    if _later(config):
+    if later(config):
         return None
     problems: list[ModelError] = []
     fleet = _from_file(config, problems) if config.get("fleet_file") is not None else _written(config, problems)
@@ -142,7 +143,8 @@ def _set(value: Any) -> Any:
     return value
 
 
-def _later(value: Any) -> bool:
+def later(value: Any) -> bool:
+    """Whether a part of `value` is known only after apply."""
     if isinstance(value, dict):
-        return any(map(_later, value.values()))
-    return any(map(_later, value)) if isinstance(value, list) else value is Unknown
+        return any(map(later, value.values()))
+    return any(map(later, value)) if isinstance(value, list) else value is Unknown

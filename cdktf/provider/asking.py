@@ -1,0 +1,75 @@
+"""One request about one resource: what the resources share, whatever they are about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from muster.model.errors import ModelError
+from muster.model.fleet import Site
+from muster.model.vm import VM
+from tf.iface import Resource, State
+from tf.types import Unknown
+from tf.utils import Diagnostics
+
+from .provider import MusterProvider
+from .settings import Settings
+from .sites import SiteSession
+
+
+@dataclass
+class Plan:
+    """A planned state, and the attributes for which the resource must be replaced."""
+
+    state: State | None
+    replace: list[str] = field(default_factory=list)
+
+
+class Asking(Resource):
+    """A request. `config` is the configuration, where the request has one."""
+
+    def __init__(self, provider: MusterProvider) -> None:
+        self.provider = provider
+        self.config: dict[str, Any] = {}
+
+    def plan_change(self, diags: Diagnostics, prior: State | None, config: dict[str, Any] | None) -> Plan:
+        """What apply will make of `prior` (None: there is nothing yet) for `config` (None: it is destroyed)."""
+        raise NotImplementedError
+
+    @property
+    def settings(self) -> Settings:
+        """The settings. Raises ModelError before they are known."""
+        if self.provider.settings is None:
+            raise ModelError("the provider is not configured")
+        return self.provider.settings
+
+    def session(self, site: str) -> SiteSession:
+        """The site of this name. Raises ModelError."""
+        if self.provider.sites is None:
+            raise ModelError("the provider is not configured")
+        return self.provider.sites[self.settings.site(site).name]
+
+    def site_of(self, name: Any, problems: list[ModelError]) -> Site | None:
+        """The site of a configuration, as far as it is known; a wrong one is reported."""
+        if self.provider.settings is None or name is Unknown:
+            return None
+        try:
+            return self.provider.settings.site(name)
+        except ModelError as error:
+            problems.append(error)
+            return None
+
+    def marked(self, session: SiteSession, name: str) -> list[VM]:
+        """The whole VMs of a site that bear the fleet's mark for `name`: one, or none."""
+        return [vm for vm in session.vms() if vm.state.get("built", True) and self.bears(vm, name)]
+
+    def bears(self, there: VM, name: str) -> bool:
+        """Whether a VM bears the fleet's mark for `name`."""
+        mark = there.mark
+        return mark is not None and (mark.fleet, mark.vm) == (self.settings.fleet.name, name)
+
+
+def told(diags: Diagnostics, notes: tuple[str, ...] | list[str]) -> None:
+    """Each of `notes` as a warning."""
+    for note in notes:
+        diags.add_warning(note if note.endswith(".") else f"{note}.")

@@ -1,0 +1,119 @@
+"""The plan of one ``muster_vm``: the planner's word on it, and what would stop the apply."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from muster.model.errors import ModelError
+from muster.model.vm import VM
+from tf.iface import State
+from tf.types import Unknown
+from tf.utils import Diagnostics
+
+from . import values, words
+from .asking import Plan, told
+from .settings import later
+from .sites import SiteSession
+from .vm_request import OBSERVED, VmRequest, protected
+
+if TYPE_CHECKING:
+    from muster.model.planner import Change
+
+
+class VmPlanning(VmRequest):
+    """How Terraform's question for a plan is answered."""
+
+    def plan_change(self, diags: Diagnostics, prior: State | None, config: dict[str, Any] | None) -> Plan:
+        """What apply will make of `prior` (None: there is no VM yet) for `config` (None: it is destroyed)."""
+        from muster.drivers.driver import DriverError
+
+        try:
+            if config is None:
+                return self._plan_delete(diags, prior or {})
+            if prior is None:
+                return self._plan_create(diags, config)
+            return self._plan_update(diags, prior, config)
+        except (DriverError, ModelError) as error:
+            diags.add_error(f"Unable to plan {words.called(config or prior or {})}", str(error))
+            return Plan(prior)
+
+    def _plan_delete(self, diags: Diagnostics, prior: State) -> Plan:
+        there = self.session(prior["site"]).find(prior["uuid"])
+        if there is not None and protected(there):
+            diags.add_error(f"Unable to delete {words.called(prior)}", words.PROTECTED.format(words.called(prior)))
+        return Plan(None)
+
+    def _plan_create(self, diags: Diagnostics, config: dict[str, Any]) -> Plan:
+        state = {**config, **values.planned(config, None), **dict.fromkeys(OBSERVED, Unknown)}
+        if config["site"] is None:
+            state["site"] = self.settings.site(None).name
+        desired = self.desired(state)
+        if desired is not None and not later(config):
+            self._predicted(diags, self.session(desired.site), desired)
+        return Plan(state)
+
+    def _predicted(self, diags: Diagnostics, session: SiteSession, desired: VM) -> None:
+        """An error for what would stop the making of a VM: a stranger of its name, an image that is missing…
+
+        One that bears the mark is there when this is the second half of a replacement, or when an answer was lost:
+        which of the two is decided by apply.
+        """
+        from muster.operations.converge import converge
+
+        settings, listed = self.settings, session.vms()
+        if not any(vm.mark is not None and self.bears(vm, self.config["name"]) for vm in listed):
+            drivers = {session.name: session.remembered()}
+            for outcome in converge(settings.fleet_of(desired), drivers, check=True):
+                if outcome.error:
+                    diags.add_error(f"Unable to make {words.called(self.config)}", outcome.error)
+
+    def _plan_update(self, diags: Diagnostics, prior: State, config: dict[str, Any]) -> Plan:
+        state = {**prior, **config, **values.planned(config, prior), **{key: prior[key] for key in OBSERVED}}
+        if config["site"] is None:
+            state["site"] = prior["site"]
+        session = self.session(prior["site"])
+        there = session.find(prior["uuid"])
+        replace = [key for key in ("name", "site") if state[key] != prior[key]]
+        if replace:
+            if there is not None and protected(there):
+                diags.add_error(f"Unable to replace {words.called(prior)}", words.PROTECTED.format(words.called(prior)),
+                                path=[replace[0]])
+            return Plan({**state, **dict.fromkeys(OBSERVED, Unknown)}, replace)
+        desired = self.desired(state)
+        if desired is None or there is None:
+            return Plan(state)
+        return self._compared(diags, state, prior, desired, there, session)
+
+    def _compared(self, diags: Diagnostics, state: State, prior: State, desired: VM, there: VM,
+                  session: SiteSession) -> Plan:
+        """The planner's word: refused, replaced, changed with a power cycle or without."""
+        from muster.model.planner import compare
+
+        changes, notes = compare(desired, there, session.driver.refine)
+        told(diags, notes)
+        if not changes:
+            if desired["power"] != "off" and there.state.get("ready") is False:
+                state["address"] = Unknown  # an interrupted run made it and never saw it ready: that is finished
+            return Plan(state)
+        replaces = [change for change in changes if change.how == "replace"]
+        if replaces:
+            return Plan({**state, **dict.fromkeys(OBSERVED, Unknown)},
+                        list(dict.fromkeys(change.keys[0] for change in replaces)))
+        session.driver.check(desired)
+        self._power_cycles(diags, changes, there)
+        if state == prior or any(change.how == "power_cycle" or change.keys[0] in ("power", "nics")
+                                 for change in changes):
+            state["address"] = Unknown
+        return Plan(state)
+
+    def _power_cycles(self, diags: Diagnostics, changes: list[Change], there: VM) -> None:
+        from muster.model.planner import describe
+
+        cycles = "; ".join(describe(change) for change in changes if change.how == "power_cycle")
+        if not cycles or there.power != "on":
+            return
+        where = words.called({"name": there.owner.vm, "site": there.site})
+        if self.settings.allow_power_cycle:
+            diags.add_warning(f"{where} will be restarted", f"{cycles} needs a power cycle.")
+        else:
+            diags.add_error(f"Unable to change {where}", words.NO_POWER_CYCLE.format(cycles))
