@@ -6,6 +6,7 @@ Exit code 0: written; 1: a rule failed; 2: the fleet file, a pack or this machin
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 
 from muster.model.errors import ModelError
@@ -18,6 +19,9 @@ def main(argv: list[str]) -> int:
         return 2
     from muster.operations.session import read_fleet
 
+    if shutil.which(os.environ.get("JSII_NODE", "node")) is None:
+        print("there is no 'node' on the path, and the CDK runs on Node.js; install that", file=sys.stderr)
+        return 2
     try:
         fleet = read_fleet(argv[1] if len(argv) > 1 else "fleet.yml")
         from muster_cdktf.cdk import App
@@ -28,9 +32,6 @@ def main(argv: list[str]) -> int:
         stacks = add_fleet(app, fleet, rulebook)
     except (ModelError, ValueError, ImportError) as error:
         print(error, file=sys.stderr)
-        return 2
-    except FileNotFoundError as error:
-        print(f"{error.filename} cannot be started; the CDK needs Node.js, install that.", file=sys.stderr)
         return 2
     try:
         app.synth()

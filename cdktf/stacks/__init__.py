@@ -5,6 +5,7 @@ from __future__ import annotations
 from muster.model.fleet import Fleet
 
 from ..cdk import Construct
+from .aws_vendor import AwsPlace, AwsStack
 from .fleet import FleetStack
 from .libvirt import LibvirtStack
 from .provider import MusterProvider
@@ -12,6 +13,7 @@ from .proxmox import ProxmoxStack
 from .rulebook import Rulebook
 from .vm import Vm
 from .vsphere import VSphereStack
+from .vsphere_vendor import VSphereVendorStack
 
 PLATFORMS: dict[str, type[FleetStack]] = {
     stack.platform: stack for stack in (LibvirtStack, ProxmoxStack, VSphereStack)
@@ -27,12 +29,15 @@ def add_fleet(scope: Construct, fleet: Fleet, rulebook: Rulebook | None = None) 
 
 __all__ = [
     "PLATFORMS",
+    "AwsPlace",
+    "AwsStack",
     "FleetStack",
     "LibvirtStack",
     "MusterProvider",
     "ProxmoxStack",
     "Rulebook",
     "VSphereStack",
+    "VSphereVendorStack",
     "Vm",
     "add_fleet",
 ]

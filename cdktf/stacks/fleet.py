@@ -42,8 +42,13 @@ class FleetStack(TerraformStack):
         for entry, vms in _entries(fleet, site).items():
             kind, attributes = self.resource(vms, counted=entry != vms[0].name)
             machines = Machines(scope_of_vms, entry, kind, attributes, self.documents(vms))
-            machines.override_logical_id(entry if entry[0].isalpha() else f"_{entry}")
+            machines.override_logical_id(self.called(entry))
         Aspects.of(self).add(rulebook or Rulebook.of(fleet, documents=self.documents(fleet.vms)))
+
+    @staticmethod
+    def called(entry: str) -> str:
+        """The name of an entry's resource: Terraform's begin with no digit."""
+        return entry if entry[0].isalpha() else f"_{entry}"
 
     def provide(self) -> None:
         """Add the provider that makes the VMs."""

@@ -55,8 +55,10 @@ def grouped(each: Mapping[str, Spec]) -> dict[str, Any]:
     if not differs:
         names = ", ".join(f'"{name}"' for name in each)
         return {"for_each": f"${{toset([{names}])}}", "name": "${each.key}", **common}
-    values = {name: {key: attributes.get(key) for key in differs} for name, attributes in each.items()}
-    return {"for_each": values, "name": "${each.key}", **common, **{key: f"${{each.value.{key}}}" for key in differs}}
+    values = {name: {key: attributes[key] for key in differs if key in attributes} for name, attributes in each.items()}
+    own = {key: f"${{each.value.{key}}}" if all(key in attributes for attributes in distinct) else
+           f"${{try(each.value.{key}, null)}}" for key in differs}  # the CDK drops a null
+    return {"for_each": values, "name": "${each.key}", **common, **own}
 
 
 # What a program of somebody hands in.

@@ -74,8 +74,8 @@ def compare(desired: VM, actual: VM | None, refine: Refine | None = None) -> tup
             "between sites. Nothing was changed: put the old site back, or back the VM up and restore it there.")
     found = _Comparison(desired, actual)
     if actual.name != desired.name and actual.mark is not None:
-        found.notes.append(f"{found.where} is called '{actual.name}' there: it was renamed past Muster and found by its "
-                           "mark. Nothing depends on that name; rename it back at the site, or leave it")
+        found.notes.append(f"{found.where} is called '{actual.name}' there: it was renamed past Muster and found by "
+                           "its mark. Nothing depends on that name; rename it back at the site, or leave it")
     changes = []
     for change in found.changes:
         try:

@@ -1,5 +1,5 @@
-"""Ansible and Terraform make the same VMs: the example fleet on two sites of real QEMU, by the modules on the one and by
-the CDKTF app and Terraform on the other. Each takes over what the other made, and both see the same drift."""
+"""Ansible and Terraform make the same VMs: the example fleet on two sites of real QEMU, by the modules on the one and
+by the CDKTF app and Terraform on the other. Each takes over what the other made, and both see the same drift."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Pair:
                    "overrides": {"2": {"tags": {"note": "second ${one}"}}}}
         vms = {**example["vms"], "worker": running}
         self.document: dict[str, Any] = {
-            **example, "fleet": world.fleet, "sites": {name: site for name in SITES}, "rules": ["muster/baseline"],
+            **example, "fleet": world.fleet, "sites": dict.fromkeys(SITES, site), "rules": ["muster/baseline"],
             "vms": {self.name(name, place): {**spec, "site": place} for place in SITES for name, spec in vms.items()}}
         self.write()
 
@@ -62,8 +62,7 @@ class Pair:
 
     def ansible(self, site: str, **more: Any) -> dict[str, Any]:
         """What the module says of the VMs of a site."""
-        vms = [vm for vm in self.names(site)]
-        task = {"muster.fleet.fleet": {"fleet_file": str(self.path), "wait": False, "vms": vms}, **more}
+        task = {"muster.fleet.fleet": {"fleet_file": str(self.path), "wait": False, "vms": self.names(site)}, **more}
         ran = play(self.folder, {"it": task})
         assert not ran.results["it"]["failed"], ran.output
         found: dict[str, Any] = ran.results["it"]
@@ -93,12 +92,10 @@ def shown(pair: Pair, vm: VM, site: str) -> str:
     """Everything that the driver says of a VM and its domain's whole XML, without what tells it from another."""
     document = {"spec": vm.spec, "state": vm.state, "xml": pair.world.domain(vm).XMLDesc(0)}  # type: ignore[attr-defined]
     text = json.dumps(document, sort_keys=True, default=str)
-    for pattern, word in ((vm.uuid, "UUID"), (pair.name("", site), "NAME-"), (site, "SITE"),
-                          (r"52:54:00(:[0-9a-f]{2}){3}", "MAC"), (str(vm.uuid)[:8], "UUID"),
-                          (r"\d{8}-\d{6}-converge-[0-9a-f]{6}", "OPERATION"), (r"127\.0\.0\.1[-:]\d+|\"host\": \d+", "PORT"),
-                          (r"hostfwd=[^,\"]*", "FORWARD"), (r"domain-\d+-", "domain-N-"), (r"id='\d+'", "id='N'"),
-                          (r"/dev/pts/\d+", "PTY"), (r"\d{4}-\d\d-\d\dT[\d:]+Z", "TIME"), (r"port='\d+'", "port"),
-                          (r'"created": [\d.]+', "CREATED")):
+    for pattern, word in ((vm.uuid, "UUID"), (str(vm.uuid)[:8], "UUID"), (pair.name("", site), "NAME-"), (site, "SITE"),
+                          (r"52:54:00(:[0-9a-f]{2}){3}", "MAC"), (r"\d{8}-\d{6}-converge-[0-9a-f]{6}", "OPERATION"),
+                          (r"domain-\d+-", "domain-N-"), (r"id='\d+'", "id='N'"), (r"/dev/pts/\d+", "PTY"),
+                          (r"\d{4}-\d\d-\d\dT[\d:]+Z", "TIME")):
         text = re.sub(str(pattern), word, text)
     return text
 
@@ -169,8 +166,8 @@ DRIFT: list[tuple[str, Hand, str, str]] = [
     ("web", nic, "nics.nic1: remove name nic1, network user", '- network = "user"'),
     ("db", tag, "tags.owner: thief → shop ", '"owner" = "thief" -> "shop"'),
     ("worker-1", virsh("destroy", "VM"), "power: off → on ", 'power = "off" -> "on"'),
-    ("db", rename, "is called 'PREFIX-somebodys' there: it was renamed past Muster and found by its mark. Nothing depends "
-     "on that name; rename it back at the site, or leave it", "SAME"),
+    ("db", rename, "is called 'PREFIX-somebodys' there: it was renamed past Muster and found by its mark. Nothing "
+     "depends on that name; rename it back at the site, or leave it", "SAME"),
 ]
 
 

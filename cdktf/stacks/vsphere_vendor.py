@@ -1,0 +1,124 @@
+"""A site's VMs over the vendor's own provider for vSphere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from muster.model.fleet import Fleet
+from muster.model.vm import VM
+
+from ..cdk import Construct, TerraformProvider, TerraformResource
+from .rulebook import Rulebook
+from .vendor import GIB, MIB, VendorStack, whole
+from .written import escaped, grouped
+
+KIND = "vsphere_virtual_machine"
+_FIRMWARE = {"uefi": "efi", "bios": "bios"}
+_MBIT = 125_000  # bytes per second
+
+
+class VSphereVendorStack(VendorStack):
+    """A `FleetStack` whose VMs are ``vsphere_virtual_machine``, cloned from the site's templates into one cluster.
+
+    Datacenter, cluster, datastores, networks, hosts, tags and their categories are there already and are looked up by
+    name. The password comes from ``VSPHERE_USER`` and ``VSPHERE_PASSWORD``.
+    """
+
+    platform = vendor = "vsphere"
+    says = {"image": (), "cpus": (), "cpu_topology": (), "memory": (),  # noqa: RUF012 - a class's constant
+            "memory_reservation": (), "firmware": (), "secure_boot": (), "host": (), "anti_affinity": (), "tags": (),
+            "disks": ("name", "size", "pool", "tier", "iops_limit"),
+            "nics": ("name", "network", "mac", "bandwidth_limit")}
+
+    def __init__(self, scope: Construct, fleet: Fleet, site: str, datacenter: str, cluster: str,
+                 rulebook: Rulebook | None = None) -> None:
+        self.datacenter, self.cluster = datacenter, cluster
+        super().__init__(scope, fleet, site, rulebook)
+        self._keep_apart()
+
+    def provide(self) -> None:
+        provider = TerraformProvider(self, "vsphere", terraform_resource_type="vsphere",
+                                     terraform_provider_source="vmware/vsphere")
+        site = self.fleet.sites[self.site]
+        host = urlsplit(site["uri"] or "").hostname
+        if host:
+            provider.add_override("vsphere_server", escaped(host))
+        if (site["tls"] or {}).get("verify") is False:
+            provider.add_override("allow_unverified_ssl", True)
+
+    def resource(self, vms: Sequence[VM], counted: bool) -> tuple[str, dict[str, Any]]:
+        each = {vm.name: self._machine(vm) for vm in vms}
+        attributes = grouped(each) if counted else {"name": vms[0].name, **each[vms[0].name]}
+        if any((vm["protection"] or {}).get("deletion") for vm in vms):
+            attributes["lifecycle"] = {"prevent_destroy": True}
+        return KIND, attributes
+
+    def find(self, kind: str, name: str, attribute: str = "id") -> str:
+        """What lies in the datacenter."""
+        datacenter = self.look_up("vsphere_datacenter", self.datacenter)
+        return self.look_up(kind, name, attribute, datacenter_id=datacenter)
+
+    def _machine(self, vm: VM) -> dict[str, Any]:
+        self.check(vm)
+        site, topology = self.fleet.sites[self.site], vm["cpu_topology"] or {}
+        if topology.get("threads", 1) != 1:
+            raise self.refusal(vm, "cpu_topology.threads", "a CPU of vSphere has one thread")
+        if vm["image"] is None:
+            raise self.refusal(vm, "image", "a VM is cloned from a template, and none is named")
+        template = (site["images"] or {}).get(vm["image"], {}).get("template") or vm["image"]
+        attributes = {
+            "num_cpus": vm["cpus"],
+            "num_cores_per_socket": topology.get("cores"),
+            "memory": whole(self, vm, "memory", vm["memory"], MIB, "MiB") if vm["memory"] else None,
+            "memory_reservation": whole(self, vm, "memory_reservation", vm["memory_reservation"], MIB, "MiB")
+            if vm["memory_reservation"] else None,
+            "firmware": _FIRMWARE.get(vm["firmware"]),
+            "efi_secure_boot_enabled": vm["secure_boot"],
+            "resource_pool_id": self.find("vsphere_compute_cluster", self.cluster, "resource_pool_id"),
+            "host_system_id": self.find("vsphere_host", vm["host"]) if vm["host"] else None,
+            "guest_id": self.find(KIND, template, "guest_id"),
+            "scsi_type": self.find(KIND, template, "scsi_type"),
+            "clone": [{"template_uuid": self.find(KIND, template)}],
+            "disk": [self._disk(vm, index, disk) for index, disk in enumerate(vm["disks"] or [])],
+            "network_interface": [self._nic(vm, nic) for nic in vm["nics"] or []],
+            "tags": [self._tag(key, value) for key, value in sorted((vm["tags"] or {}).items())] or None,
+        }
+        return {name: value for name, value in attributes.items() if value is not None}
+
+    def _disk(self, vm: VM, index: int, disk: Mapping[str, Any]) -> dict[str, Any]:
+        site = self.fleet.sites[self.site]
+        store = disk.get("pool") or (site["tiers"] or {}).get(disk.get("tier")) or site["pool"]
+        if store is None:
+            raise self.refusal(vm, f"disks.{disk['name']}", "no datastore is named, and the site has no 'pool'")
+        made = {"label": disk["name"], "unit_number": index, "datastore_id": self.find("vsphere_datastore", store),
+                "size": whole(self, vm, f"disks.{disk['name']}.size", disk["size"], GIB, "GiB")}
+        return {**made, **({"io_limit": disk["iops_limit"]} if disk.get("iops_limit") else {})}
+
+    def _nic(self, vm: VM, nic: Mapping[str, Any]) -> dict[str, Any]:
+        made: dict[str, Any] = {"network_id": self.find("vsphere_network", nic["network"])}
+        if nic.get("mac"):
+            made.update(use_static_mac=True, mac_address=nic["mac"])
+        if nic.get("bandwidth_limit"):
+            field = f"nics.{nic['name']}.bandwidth_limit"
+            made["bandwidth_limit"] = whole(self, vm, field, nic["bandwidth_limit"], _MBIT, "Mbit/s")
+        return made
+
+    def _tag(self, key: str, value: str) -> str:
+        return self.look_up("vsphere_tag", value, category_id=self.look_up("vsphere_tag_category", key))
+
+    def _keep_apart(self) -> None:
+        """A rule for each group of anti-affinity."""
+        groups: dict[str, list[str]] = {}
+        for vm in self.fleet.at(self.site):
+            if vm["anti_affinity"]:
+                entry = self.fleet.entries[vm.name]
+                key = "" if entry == vm.name else f'["{vm.name}"]'
+                groups.setdefault(vm["anti_affinity"], []).append(f"${{{KIND}.{self.called(entry)}{key}.id}}")
+        for name, machines in groups.items():
+            rule = TerraformResource(self, f"apart-{name}",
+                                     terraform_resource_type="vsphere_compute_cluster_vm_anti_affinity_rule")
+            rule.add_override("name", name)
+            rule.add_override("compute_cluster_id", self.find("vsphere_compute_cluster", self.cluster))
+            rule.add_override("virtual_machine_ids", machines)
