@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..model.fields import VM_FIELDS
 from .context import FROM_OTHERS
 
@@ -43,6 +46,16 @@ _OBSERVED: dict[str, str] = {
     "google": "Settings that Google Cloud alone has.",
     "libvirt": "Settings that libvirt alone has.",
 }
+
+def _units(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    found = {}
+    for name, one in fields.items():
+        found.update({name: one["muster"]["unit"]} if "unit" in one["muster"] else {}, **_units(one.get("options", {})))
+    return found
+
+
+# The unit of a number by the name of its field, ``size`` or ``duration``: so a sentence says 2 GiB and 24 h.
+UNITS = {**_units(VM_FIELDS), **dict.fromkeys(("bytes", "free", "memory_promised", "memory_after_host_loss"), "size")}
 
 VM_FACTS = frozenset((*VM_FIELDS, *_OBSERVED, *FROM_OTHERS))
 

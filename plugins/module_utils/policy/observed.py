@@ -13,10 +13,13 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from ..model.units import format_duration, format_size
 from .documents import Absent
 from .expressions import Expression
+from .known import UNITS
 from .runtime import truthy
 from .tree import Node
+from .wording import human_size
 
 _SHOWN = 3
 _ITEMS = 2
@@ -65,7 +68,7 @@ def _values(expression: Expression, document: Any, before: str, told: set[str]) 
         elif _is_secret(name):
             yield f"{name} is set to another value"
         else:
-            yield f"{name} is {_shown(value)}"
+            yield f"{name} is {_shown(value, UNITS.get(str(steps[-1]), ''))}"
 
 
 def _items(quantifier: _Quantifier, document: dict[str, Any], now: datetime) -> Iterator[str]:
@@ -127,13 +130,20 @@ def _step(value: Any, step: str | int) -> Any:
     return value.get(step, Absent()) if isinstance(value, dict) else value if isinstance(value, Absent) else Absent()
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, unit: str = "") -> str:
+    if unit and value.__class__ is int and value > 999:
+        return format_duration(value) if unit == "duration" else _size(value)
     if isinstance(value, (bool, int, float)):
         return json.dumps(value)
     if isinstance(value, dict) or (isinstance(value, list) and (len(value) > 3 or any(map(_nested, value)))):
         return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value)}"
     text = json.dumps(value, ensure_ascii=True, default=lambda absent: None)
     return text if len(text) <= _LENGTH else f"{text[:_LENGTH]}…"
+
+
+def _size(value: int) -> str:
+    """``2 GiB``, ``512 MiB``; what is no whole number of MiB is rounded, with the bytes behind it."""
+    return f"{human_size(value)} ({value})" if value % (1 << 20) else format_size(value)
 
 
 def _nested(value: Any) -> bool:

@@ -55,7 +55,7 @@ def test_every_vm_is_judged_and_left_as_it_is(world: World, sites: Path, capsys:
 def test_forgotten_snapshots_and_old_backups_of_others(
     world: ProxmoxWorld, sites: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kept, bare = world.foreign("kept"), world.foreign("bare")
+    kept, bare = world.foreign("kept", net0="e1000=02:00:00:00:00:01,bridge=vmbr0"), world.foreign("bare")
     inside = world.inside(kept)
     inside.snapshots["forgotten"] = {"snaptime": OLD, "description": "before the migration", "config": {}}
     name = f"backup/vzdump-qemu-{inside.vmid}-2026_01_01-00_00_00.vma.zst"
@@ -71,6 +71,7 @@ def test_forgotten_snapshots_and_old_backups_of_others(
     assert {method for method, _path, _body in world.fake.requests} == {"GET"}
     assert outcomes(document, kept.name)["snapshots-forgotten"] == "fail"
     assert outcomes(document, kept.name)["backup-recent"] == "fail"
+    assert outcomes(document, kept.name)["nic-paravirtual"] == "fail"
     assert "backup-known" not in outcomes(document, kept.name)
     assert outcomes(document, bare.name)["backup-known"] == "fail"
 

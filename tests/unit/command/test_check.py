@@ -23,7 +23,7 @@ def test_findings_end_with_1_and_say_what_and_where_and_what_to_do(muster: Muste
     assert (done.code, done.err) == (1, "")
     assert done.out == """\
 MEDIUM    memory-enough  Memory is enough
-  web-1 (fleet.yml:6) and web-2 (fleet.yml:6): memory is 2147483648
+  web-1 (fleet.yml:6) and web-2 (fleet.yml:6): memory is 2 GiB
   Why  Because.
 
 2 VMs, 1 rule, stage spec: 2 failed (2 medium).
@@ -38,7 +38,7 @@ def test_only_findings_of_the_asked_severity_end_with_1(muster: Muster) -> None:
 def test_a_plan_names_addresses_and_what_is_not_judged(muster: Muster) -> None:
     done = muster("check", "plan.json", "--pack", "ours.yml")
     assert done.code == 1
-    assert "  vsphere_virtual_machine.web 'web-1': memory is 2147483648\n" in done.out
+    assert "  vsphere_virtual_machine.web 'web-1': memory is 2 GiB\n" in done.out
     assert "Not judged, for the plan deletes it: vsphere_virtual_machine.old.\n" in done.out
     assert "Not judged, for they are no VMs that Muster reads: 1 aws_s3_bucket.\n" in done.out
 

@@ -131,8 +131,9 @@ def _read(api: Api, resource: Resource, config: Mapping[str, Any], status: Resou
         "node": resource["node"],
         "lock": str(resource.get("lock") or config.get("lock") or ""),
         "hotplug": _hotplug(config),
-        "disks": {names.get(drive.key, drive.key): {"key": drive.key, "volume": drive.volume} for drive in drives},
-        "nics": {names.get(nic.key, nic.key): {"key": nic.key} for nic in nics},
+        "disks": {names.get(drive.key, drive.key): {
+            "key": drive.key, "volume": drive.volume, "bus": drive.key.rstrip("0123456789")} for drive in drives},
+        "nics": {names.get(nic.key, nic.key): {"key": nic.key, "model": nic.model} for nic in nics},
     }
     if power == "on" and written is not None and str(config.get("agent", "0")).startswith(("1", "enabled=1")):
         addresses = guest.addresses(api, f"nodes/{resource['node']}/qemu/{vmid}", str(resource.get("name")))
