@@ -64,15 +64,27 @@ def make(driver: VsphereDriver, plan: Plan, progress: Progress) -> VM:
             made = _create(driver, plan, cluster, wanted, progress)
         else:
             made = _copy(driver, plan, cluster, wanted, progress)
+            _prove(driver, plan, made, devices_too=False)
             _refit(driver, plan, cluster, made, progress)
         _prove(driver, plan, made)
+        reconfigure(driver, made, name, "write the ownership mark", mark=replace(written, built=True))
     except Exception:
-        if made is not None:  # what this very call made, and nothing else; a retry cleans up what stays
-            with contextlib.suppress(Exception):
-                driver.tasks.run("delete what is half made", made.Destroy_Task, name)
+        with contextlib.suppress(Exception):  # the first error is the one to tell; a retry cleans up what stays
+            _undo(driver, plan, made)
         raise
-    reconfigure(driver, made, name, "write the ownership mark", mark=replace(written, built=True))
     return listing.current(driver.session, replace(desired, uuid=plan.uuid))
+
+
+def _is_vm(made: Any) -> bool:
+    return isinstance(made, vim.VirtualMachine)
+
+
+def _undo(driver: VsphereDriver, plan: Plan, made: Any) -> None:
+    """Delete what is half made; only what bears the mark of this very plan, whatever vCenter said of its task."""
+    for one in driver.session.properties([made], listing.PATHS, "read what is half made", plan.desired.name):
+        written = marks.read(one.get("config.extraConfig") or (), plan.uuid)
+        if written is not None and not written.built and written.mark == plan.mark:
+            driver.tasks.run("delete what is half made", made.Destroy_Task, plan.desired.name)
 
 
 def _home(driver: VsphereDriver, plan: Plan, cluster: Cluster) -> tuple[str, Any]:
@@ -192,17 +204,17 @@ def _refit(driver: VsphereDriver, plan: Plan, cluster: Cluster, made: Any, progr
     )
 
 
-def _prove(driver: VsphereDriver, plan: Plan, made: Any) -> None:
+def _prove(driver: VsphereDriver, plan: Plan, made: Any, devices_too: bool = True) -> None:
     """The VM must be the one that was asked for before anybody calls it built: vCenter gives another UUID to one that
     is there already, and copies what it was not told of."""
     name = plan.desired.name
-    found = driver.session.properties([made], listing.PATHS, "read the VM", name) if made is not None else []
+    found = driver.session.properties([made], listing.PATHS, "read the VM", name) if _is_vm(made) else []
     problem = ""
     if not found:
         problem = "vCenter reported the VM as made, yet has none"
     elif str(found[0].get("config.instanceUuid")).lower() != plan.uuid:
         problem = "its instance UUID is not the one that was asked for: another one bears it"
-    else:
+    elif devices_too:
         there = found[0].get("config.hardware.device") or ()
         places = {*(disk.place for disk in devices.disks(there)), *(nic.mac for nic in devices.nics(there))}
         lacking = sorted(name for name, place in plan.devices.items() if place not in places)

@@ -25,6 +25,7 @@ TIMEOUT = 120  # seconds of silence before an answer
 WIDTH = 8  # connections that are kept
 _IDLE = 20  # seconds after which a connection is not trusted to be still open
 _TRIES = 3  # of a question; what changes the world is said once
+_PAUSE = 0.2  # seconds before a question is asked again
 _PAGE = 500  # objects in one answer
 
 
@@ -169,7 +170,7 @@ class Session:
             except (OSError, http.client.HTTPException) as error:
                 if not left or isinstance(error, ssl.SSLError):
                     raise self._unreachable(doing, error, vm, asked=tries > 1) from None
-                time.sleep(0.2)
+                time.sleep(_PAUSE)
             except DriverError:
                 raise
             except Exception as error:  # what pyvmomi's parser makes of a login page, or of half an answer
@@ -214,7 +215,14 @@ class Session:
             seen = self.renewals
             try:
                 with self._view(list(kinds), doing) as view:
-                    return list(self._collect(_through(view, kinds), doing, None))
+                    found = list(self._collect(_through(view, kinds), doing, None))
+                if not any(obj == view for obj, _its in found):  # what is listed is the view itself, and what it shows
+                    raise Unreachable(
+                        f"unable to {doing}: vCenter dropped the list while it was read",
+                        site=self.site,
+                        todo="Run again",
+                    )
+                return [(obj, its) for obj, its in found if obj != view]
             except DriverError as error:  # a view, and a page, end with the session that they were made in
                 if not left or (self.renewals == seen and not isinstance(error, Unreachable)):
                     raise
@@ -271,12 +279,14 @@ def _through(view: Any, kinds: Mapping[Any, Sequence[str]]) -> Any:
         objectSet=[
             collector.ObjectSpec(
                 obj=view,
-                skip=True,
+                skip=False,
                 selectSet=[collector.TraversalSpec(type=vim.view.ContainerView, path="view", skip=False)],
             )
         ],
-        propSet=[collector.PropertySpec(type=kind, pathSet=list(paths)) for kind, paths in kinds.items()],
-        reportMissingObjectsInResults=True,
+        propSet=[
+            collector.PropertySpec(type=kind, pathSet=list(paths))
+            for kind, paths in {vim.view.ContainerView: ["container"], **kinds}.items()
+        ],
     )
 
 

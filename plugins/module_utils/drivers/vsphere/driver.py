@@ -15,6 +15,7 @@ from ..driver import (
     Capability,
     Conflict,
     Driver,
+    Failed,
     Image,
     NotFound,
     Progress,
@@ -211,7 +212,9 @@ class VsphereDriver(Driver):
             fields={**written.fields, **marks.fields(desired)},
             platform={**written.platform, "devices": places},
         )
-        if not edit.fields and not edit.devices and new == written:
+        if edit.fields or edit.devices:  # a count that goes with each change shows whether it was made
+            new = replace(new, platform={**new.platform, "changes": int(new.platform.get("changes") or 0) + 1})
+        if new == written:
             return
         doing = "change " + (", ".join(change.field for change in todo) or "the ownership mark")
         reconfigure(
@@ -228,6 +231,14 @@ class VsphereDriver(Driver):
             f"move the VM to the host '{host}'", lambda: obj.RelocateVM_Task(location, "defaultPriority"), actual.name,
             progress,
         )
+        found = self.session.properties([obj], ["runtime.host"], "move the VM", actual.name)
+        if not found or found[0].get("runtime.host") != cluster.hosts[host]:
+            raise Failed(
+                f"unable to move the VM to the host '{host}': vCenter reported it as done, yet it is elsewhere",
+                site=self.site,
+                vm=actual.name,
+                todo="Run again; if it stays, look at the rules of DRS",
+            )
 
     def _mark(self, vm: VM, ready: bool) -> None:
         """Bring the mark up to date; written only where it differs."""

@@ -12,14 +12,14 @@ from .errors import clean
 from .tasks import Tasks
 
 _POLL = 0.2
-_SETTLE = 60.0  # seconds until what a task reported must show
+SETTLE = 60.0  # seconds until what a task reported must show
 
 
 class Power:
-    """The power of the VMs of one site. `obj` is vCenter's reference of a VM."""
+    """The power of the VMs of one site. `obj` is vCenter's reference of a VM, `settle` in seconds."""
 
     def __init__(self, session: Session, tasks: Tasks) -> None:
-        self.session, self.tasks = session, tasks
+        self.session, self.tasks, self.settle = session, tasks, SETTLE
 
     def _look(self, obj: Any, name: str, *paths: str) -> dict[str, Any]:
         found = self.session.properties([obj], ["runtime.powerState", *paths], "look at the VM's power", name)
@@ -40,7 +40,7 @@ class Power:
         """Start the VM, or let a suspended one go on."""
         if self.state(obj, name) != "poweredOn":
             self._run("start the VM", obj.PowerOnVM_Task, obj, name, "poweredOn", progress)
-        self._settled(obj, name, "poweredOn", _SETTLE, "start the VM")
+        self._settled(obj, name, "poweredOn", self.settle, "start the VM")
 
     def off(self, obj: Any, name: str, progress: Progress, timeout: float, force: bool) -> None:
         """Shut the guest down within `timeout` seconds; with `force` cut the power at once. Raises Failed for a guest
@@ -50,7 +50,7 @@ class Power:
             return
         if force or now != "poweredOn":
             self._run("stop the VM", obj.PowerOffVM_Task, obj, name, "poweredOff", progress)
-            self._settled(obj, name, "poweredOff", _SETTLE, "stop the VM")
+            self._settled(obj, name, "poweredOff", self.settle, "stop the VM")
             return
         progress(f"{name}: shutting down")
         doing = "shut the guest down"

@@ -96,6 +96,14 @@ class Snapshots:
         doing = f"revert to the snapshot '{snapshot.id}'"
         progress(f"{vm}: going back to {snapshot.id}")
         self.tasks.run(doing, lambda: node.snapshot.RevertToSnapshot_Task(None, False), vm, progress)
+        found = self.session.properties([obj], ["snapshot.currentSnapshot"], doing, vm)
+        if not found or found[0].get("snapshot.currentSnapshot") != node.snapshot:
+            raise Failed(
+                f"unable to {doing}: vCenter reported it as done, yet the VM is not at it",
+                site=self.session.site,
+                vm=vm,
+                todo="Run again; do not rely on the VM's disks before",
+            )
         return bool(node.state == "poweredOn")
 
     def _find(self, obj: Any, vm: str, snapshot: Snapshot) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...model.vm import VM
-from ..driver import NotFound, Progress, silent
+from ..driver import Failed, NotFound, Progress, silent
 from ..ownership import Written
 from . import devices, listing
 from . import mark as marks
@@ -34,6 +34,18 @@ def reconfigure(
     if version:
         spec.changeVersion = version
     driver.tasks.run(doing, lambda: obj.ReconfigVM_Task(spec), name, progress)
+    if mark is None:
+        return
+    # What is written in the same task shows whether the task did anything.
+    found = driver.session.properties([obj], ["config.extraConfig"], doing, name)
+    extra = found[0].get("config.extraConfig") or () if found else ()
+    if marks.read(extra, str(mark.platform["uuid"])) != mark:
+        raise Failed(
+            f"unable to {doing}: vCenter reported it as done, yet the VM does not show it",
+            site=driver.site,
+            vm=name,
+            todo="Run again; if it stays, look at the VM's tasks in vCenter",
+        )
 
 
 def demolish(driver: VsphereDriver, vm: VM, progress: Progress) -> None:
@@ -58,3 +70,10 @@ def demolish(driver: VsphereDriver, vm: VM, progress: Progress) -> None:
         half = replace(written, built=False)
         reconfigure(driver, obj, name, "take off disks of others", mark=half, deviceChange=changes)
     driver.tasks.run("delete the VM", obj.Destroy_Task, name, progress)
+    if driver.session.properties([obj], ["name"], "delete the VM", name):
+        raise Failed(
+            "unable to delete the VM: vCenter reported it as deleted, yet still has it",
+            site=driver.site,
+            vm=name,
+            todo="Run again; if it stays, look at the VM's tasks in vCenter",
+        )

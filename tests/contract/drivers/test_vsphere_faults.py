@@ -1,0 +1,281 @@
+"""vSphere: each fault at each call of each operation. It is done once, or a clear error tells what is not known and
+nothing is lost; a run after it finishes the job; there is never a second one of anything."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from muster.drivers.driver import Driver, DriverError, NotFound, Template
+from muster.drivers.registry import open_site
+from muster.drivers.vsphere import connection
+from muster.model.fleet import Site
+from muster.model.vm import VM
+from vsphere_proxy import FAULTS, UNHEARD, Proxy
+from vsphere_site import VsphereWorld, done, on_vsphere, options
+
+BEFORE: dict[str, Any] = {"cpus": 1, "disks": [{"size": "1 MiB"}], "nics": [{"network": "DC0_DVPG0"}]}
+AFTER: dict[str, Any] = {
+    "cpus": 2,
+    "memory": "64 MiB",
+    "disks": [{"size": "2 MiB"}, {"size": "1 MiB"}],
+    "nics": [{"network": "DC0_DVPG0", "connected": False}],
+    "tags": {"owner": "shop"},
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """`before` makes what is needed; `act` is done through the proxy; `holds` is true of the world after it."""
+
+    act: Callable[[VsphereWorld, Driver, str], object]
+    holds: Callable[[VsphereWorld, str], object]
+    before: Callable[[VsphereWorld, str], object] = lambda world, name: None
+
+
+def existing(on: bool = False, **spec: Any) -> Callable[[VsphereWorld, str], object]:
+    return lambda world, name: world.made(name, on=on, **{**BEFORE, **spec})
+
+
+def there(world: VsphereWorld, name: str) -> VM:
+    """The one VM of this name: in vCenter's inventory, too, there is but one."""
+    full = f"{world.names}-{name}"
+    assert [one.name for one in world.inventory].count(full) == 1
+    return world.driver.get(full)
+
+
+def planned(world: VsphereWorld, name: str, **spec: Any) -> bool:
+    vm = there(world, name)
+    assert vm.state["built"]
+    assert world.changes(world.wanted(name, **spec)) == []
+    return vm.power == spec.get("power", "off")
+
+
+def apply(world: VsphereWorld, driver: Driver, name: str, **more: Any) -> object:
+    desired = world.wanted(name, **AFTER, **more)
+    actual = driver.get(desired.name)
+    changes = world.changes(desired)
+    return driver.apply(desired, actual, changes) if changes else None
+
+
+def create(world: VsphereWorld, driver: Driver, name: str, template: str = "") -> object:
+    desired = world.wanted(name, **(AFTER if template else BEFORE))
+    return driver.create(desired, world.mark(desired), Template("debian", template) if template else None)
+
+
+def clone(world: VsphereWorld, driver: Driver, name: str) -> object:
+    copy = world.wanted(f"{name}-copy", **AFTER)
+    return driver.clone(driver.get(f"{world.names}-{name}"), copy, world.mark(copy))
+
+
+def delete(world: VsphereWorld, driver: Driver, name: str) -> object:
+    try:
+        return driver.delete(driver.get(f"{world.names}-{name}"))
+    except NotFound as error:  # as `remove` of a fleet does: what is gone is right
+        assert error.vm == f"{world.names}-{name}"
+        return None
+
+
+def snapshots(world: VsphereWorld, name: str) -> list[str]:
+    return [one.operation for one in world.driver.snapshots(there(world, name))]
+
+
+def snapshot(world: VsphereWorld, name: str) -> None:
+    world.driver.take_snapshot(world.made(name, **BEFORE), "op")
+
+
+def gone(world: VsphereWorld, name: str) -> bool:
+    full = f"{world.names}-{name}"
+    return not [one for one in world.inventory if one.name == full] and not [v for v in world.volumes() if full in v]
+
+
+def of(vm: Callable[[Driver, VM], object]) -> Callable[[VsphereWorld, Driver, str], object]:
+    return lambda world, driver, name: vm(driver, driver.get(f"{world.names}-{name}"))
+
+
+OPERATIONS: dict[str, Operation] = {
+    "list": Operation(lambda world, driver, name: driver.list(), lambda world, name: True, existing()),
+    "create": Operation(create, lambda world, name: planned(world, name, **BEFORE)),
+    "create from a template": Operation(
+        lambda world, driver, name: create(world, driver, name, "debian"),
+        lambda world, name: planned(world, name, **AFTER),
+        lambda world, name: world.template() if name == "v0" else None,
+    ),
+    "clone": Operation(
+        clone,
+        lambda world, name: planned(world, f"{name}-copy", **AFTER) and planned(world, name, **BEFORE),
+        existing(),
+    ),
+    "change": Operation(apply, lambda world, name: planned(world, name, **AFTER), existing()),
+    "change with a power cycle": Operation(
+        lambda world, driver, name: apply(world, driver, name, power="on"),
+        lambda world, name: planned(world, name, **AFTER, power="on"),
+        existing(on=True, power="on"),
+    ),
+    "power on": Operation(
+        of(lambda driver, vm: driver.power(vm, "on")), lambda world, name: there(world, name).power == "on", existing()
+    ),
+    "power off": Operation(
+        of(lambda driver, vm: driver.power(vm, "off")),
+        lambda world, name: there(world, name).power == "off",
+        existing(on=True),
+    ),
+    "take a snapshot": Operation(
+        of(lambda driver, vm: driver.take_snapshot(vm, "op")),
+        lambda world, name: snapshots(world, name) == ["op"],
+        existing(),
+    ),
+    "revert": Operation(
+        of(lambda driver, vm: driver.revert_snapshot(vm, driver.snapshots(vm)[0])),
+        lambda world, name: snapshots(world, name) == ["op"] and planned(world, name, **BEFORE),
+        snapshot,
+    ),
+    "delete a snapshot": Operation(
+        of(lambda driver, vm: [driver.delete_snapshot(vm, one) for one in driver.snapshots(vm)]),
+        lambda world, name: snapshots(world, name) == [],
+        snapshot,
+    ),
+    "delete": Operation(delete, gone, existing()),
+}
+HARMLESS = ("session ended", "busy")  # these must not even be noticed
+
+
+@pytest.fixture
+def proxy(world: VsphereWorld, pve_pki: tuple[str, str]) -> Iterator[Proxy]:
+    found = Proxy(world.simulator.address, *pve_pki)
+    yield found
+    found.stop()
+
+
+def through(world: VsphereWorld, proxy: Proxy, certificate: str) -> Driver:
+    """A driver behind the proxy."""
+    folder = Path(str(world.access["credentials"])).parent
+    return open_site(Site("vc", "vsphere", options(world.simulator, folder, certificate, proxy.address)))
+
+
+# One of each kind always: heard and not answered, not heard, refused, lied to.
+ALWAYS = ("answer dropped", "dropped", *HARMLESS, "a lie")
+LONG = pytest.mark.skipif(not os.environ.get("MUSTER_LONG"), reason="takes minutes more: MUSTER_LONG=1 make contract")
+
+
+@on_vsphere
+@pytest.mark.parametrize(
+    "fault", [fault if fault in ALWAYS else pytest.param(fault, marks=LONG) for fault in FAULTS]
+)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_done_once_or_a_clear_error_and_a_retry_finishes(
+    world: VsphereWorld, proxy: Proxy, pve_pki: tuple[str, str], monkeypatch: pytest.MonkeyPatch, name: str, fault: str
+) -> None:
+    monkeypatch.setattr(connection, "_PAUSE", 0.0)
+    monkeypatch.setattr(connection, "TIMEOUT", 0.15 if fault == "silence" else 30)
+    operation = OPERATIONS[name]
+    driver: Any = through(world, proxy, pve_pki[0])
+    struck = 0
+    try:
+        driver.power_of.settle = 0.2
+        for at in range(1, 80):
+            vm = f"v{at - 1}"
+            operation.before(world, vm)
+            owned = {one.uuid for one in world.driver.list() if one.mark}
+            proxy.arm(fault, at)
+            failed: DriverError | None = None
+            try:
+                operation.act(world, driver, vm)
+            except DriverError as error:
+                failed = error
+            struck += proxy.struck
+            heard = f"{fault} at call {at} of {name}: {proxy.calls}"
+            if failed is not None:
+                assert proxy.struck, f"{heard}: {failed}"
+                assert failed.todo, heard
+                assert re.match(r"(VM '|Site ')", str(failed)), heard
+                assert fault not in HARMLESS, f"{heard}: {failed}"
+                if name != "delete":
+                    assert owned <= {one.uuid for one in world.driver.list() if one.mark}, heard
+                proxy.arm()
+                operation.act(world, driver, vm)
+            assert operation.holds(world, vm), heard
+            if at > len(proxy.calls) and failed is None:
+                break
+            clear(world, vm)
+    finally:
+        driver.close()
+    print(f"{name}: {fault} at {struck} calls")
+    assert at > 2, "the operation asked vCenter nothing"
+    if fault not in ("busy", "a lie"):
+        assert struck == at - 1
+
+
+def clear(world: VsphereWorld, name: str) -> None:
+    """Take away what a round made, so that the next one begins with the same inventory."""
+    for one in world.inventory:
+        if one.name.startswith(f"{world.names}-{name}"):
+            if one.runtime.powerState == "poweredOn":
+                done(one.PowerOffVM_Task())
+            done(one.Destroy_Task())
+
+
+@on_vsphere
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault not in ("busy", "a lie")])
+def test_opening_a_site(
+    world: VsphereWorld, proxy: Proxy, pve_pki: tuple[str, str], monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr(connection, "_PAUSE", 0.0)
+    monkeypatch.setattr(connection, "TIMEOUT", 0.15 if fault == "silence" else 30)
+    for at in (1, 2):
+        proxy.arm(fault, at)
+        driver = through(world, proxy, pve_pki[0])
+        assert driver.list() == []
+        driver.close()
+        assert proxy.calls[-1] == "Logout"
+
+
+@on_vsphere
+def test_no_session_is_left(world: VsphereWorld, proxy: Proxy, pve_pki: tuple[str, str]) -> None:
+    before = len(world.content.sessionManager.sessionList)
+    driver = through(world, proxy, pve_pki[0])
+    assert len(world.content.sessionManager.sessionList) == before + 1
+    driver.close()
+    driver.close()
+    assert len(world.content.sessionManager.sessionList) == before
+
+
+@on_vsphere
+def test_a_session_is_renewed_once_for_all_threads(world: VsphereWorld) -> None:
+    driver: Any = world.driver
+    for name in "abc":
+        world.made(name)
+    manager = world.content.sessionManager
+    mine = manager.currentSession.key
+    manager.TerminateSession([one.key for one in manager.sessionList if one.key != mine])
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _number: len(driver.list()), range(16)))
+    assert found == [3] * 16
+    assert driver.session.renewals == 1
+
+
+@on_vsphere
+def test_what_is_not_heard_is_said_to_be_unknown(
+    world: VsphereWorld, proxy: Proxy, pve_pki: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_PAUSE", 0.0)
+    driver = through(world, proxy, pve_pki[0])
+    vm = world.made(**BEFORE)
+    proxy.arm()
+    driver.take_snapshot(vm, "first")
+    at = proxy.calls.index("CreateSnapshot_Task") + 1
+    proxy.arm("answer dropped", at)
+    with pytest.raises(DriverError, match="unable to take a snapshot .*whether it was done is not known.*the run looks"):
+        driver.take_snapshot(vm, "op")
+    assert [one.operation for one in driver.snapshots(vm)] == ["first", "op"]
+    driver.close()
+
+
+def test_every_fault_is_one_of_two_kinds() -> None:
+    assert set(HARMLESS) < set(UNHEARD)
