@@ -15,6 +15,7 @@ try:
         TerraformDataSource,
         TerraformOutput,
         TerraformProvider,
+        TerraformProviderGeneratorMetadata,
         TerraformResource,
         TerraformStack,
     )
@@ -29,6 +30,7 @@ except ImportError:
             TerraformDataSource,
             TerraformOutput,
             TerraformProvider,
+            TerraformProviderGeneratorMetadata,
             TerraformResource,
             TerraformStack,
         )
@@ -47,6 +49,7 @@ __all__ = [
     "TerraformDataSource",
     "TerraformOutput",
     "TerraformProvider",
+    "TerraformProviderGeneratorMetadata",
     "TerraformResource",
     "TerraformStack",
 ]

@@ -14,6 +14,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parent.parent
 BUILD = CHECKOUT / "build"
 BIN = Path(sys.executable).parent
+PACKAGES = {"muster": "plugins/module_utils", "muster_cdktf": "cdktf", "muster_provider": "cdktf/provider"}
 STRICT = ("command", "model", "policy", "operations", "terraform")
 
 
@@ -22,6 +23,7 @@ def programs() -> dict[str, list[str]]:
     return {
         "ruff": [str(BIN / "ruff"), "check", "."],
         "mypy": [str(BIN / "mypy"), *[word for room in STRICT for word in ("-p", f"muster.{room}")],
+                 "-m", "muster_cdktf.main", "-m", "muster_cdktf.cdk", "-p", "muster_cdktf.stacks",
                  "-p", "muster_provider", "-p", "tools"],
         "import-linter": [str(BIN / "lint-imports"), "--cache-dir", str(BUILD / "import-linter-cache")],
         "ansible-lint": [str(BIN / "ansible-lint"), "--offline", "--profile", "production"],
@@ -33,7 +35,7 @@ def environment() -> dict[str, str]:
     """mypy finds the packages by links, as it does not read editable installs."""
     links = BUILD / "mypy"
     links.mkdir(parents=True, exist_ok=True)
-    for name, folder in (("muster", "plugins/module_utils"), ("muster_provider", "cdktf/provider")):
+    for name, folder in PACKAGES.items():
         link = links / name
         if not link.is_symlink():
             link.symlink_to(CHECKOUT / folder)

@@ -10,7 +10,8 @@ from muster.model.fleet import Fleet
 from muster.model.vm import VM
 from muster.terraform import sizes
 
-from ..cdk import Construct, TerraformProvider
+from ..cdk import Construct
+from .provider import AnyProvider
 from .rulebook import Rulebook
 from .vendor import GIB, VendorStack, whole
 from .written import escaped, grouped
@@ -49,9 +50,7 @@ class AwsStack(VendorStack):
         super().__init__(scope, fleet, site, rulebook)
 
     def provide(self) -> None:
-        provider = TerraformProvider(self, "aws", terraform_resource_type="aws",
-                                     terraform_provider_source="hashicorp/aws")
-        provider.add_override("region", self.place.region)
+        AnyProvider(self, "aws", "aws", "hashicorp/aws", ">= 5.0", {"region": self.place.region})
 
     def resource(self, vms: Sequence[VM], counted: bool) -> tuple[str, dict[str, Any]]:
         each = {vm.name: self._instance(vm) for vm in vms}
@@ -101,6 +100,6 @@ class AwsStack(VendorStack):
         raise self.refusal(vm, "memory", f"no instance type has {vm['cpus']} CPUs and just that memory")
 
     def _named(self, vm: VM, field: str, name: str | None, known: Mapping[str, str]) -> str:
-        if name not in known:
+        if name is None or name not in known:
             raise self.refusal(vm, field, f"the stack was told of none called '{name}'")
         return known[name]

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jsii
-from muster.model.fleet import Fleet, Waiver
+from muster.model.fleet import Fleet
+from muster.model.waiver import Waiver
 from muster.policy import check, load_rules
 from muster.policy.rule import Finding, Rule
 

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from muster.model.fleet import Fleet
 from muster.model.vm import VM
 
-from ..cdk import Construct, TerraformProvider, TerraformResource
+from ..cdk import Construct, TerraformResource
+from .provider import AnyProvider
 from .rulebook import Rulebook
 from .vendor import GIB, MIB, VendorStack, whole
 from .written import escaped, grouped
@@ -39,14 +40,11 @@ class VSphereVendorStack(VendorStack):
         self._keep_apart()
 
     def provide(self) -> None:
-        provider = TerraformProvider(self, "vsphere", terraform_resource_type="vsphere",
-                                     terraform_provider_source="vmware/vsphere")
         site = self.fleet.sites[self.site]
         host = urlsplit(site["uri"] or "").hostname
-        if host:
-            provider.add_override("vsphere_server", escaped(host))
-        if (site["tls"] or {}).get("verify") is False:
-            provider.add_override("allow_unverified_ssl", True)
+        unverified = True if (site["tls"] or {}).get("verify") is False else None
+        AnyProvider(self, "vsphere", "vsphere", "vmware/vsphere", ">= 2.10", {
+            "vsphere_server": escaped(host) if host else None, "allow_unverified_ssl": unverified})
 
     def resource(self, vms: Sequence[VM], counted: bool) -> tuple[str, dict[str, Any]]:
         each = {vm.name: self._machine(vm) for vm in vms}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -35,6 +36,7 @@ def fleet(**more: Any) -> dict[str, Any]:
     return copy.deepcopy({**FLEET, **more})
 
 
+VERSION = importlib.metadata.version("muster-fleet")
 NICS = {"nics": [{"name": "nic0", "network": "user"}]}
 
 
@@ -57,7 +59,8 @@ def test_what_is_written(tmp_path: Path) -> None:
     assert vms["_2nd"]["name"] == "2nd"
     assert lab["provider"]["muster"] == [{"fleet_file": "../../../fleet.yml"}]
     assert lab["terraform"] == {"backend": {"local": {"path": "../../../terraform.lab.tfstate"}},
-                                "required_providers": {"muster": {"source": "muster.fleet/muster/muster"}}}
+                                "required_providers": {"muster": {"source": "muster.fleet/muster/muster",
+                                                                          "version": f">= {VERSION}"}}}
     assert found["dc"]["resource"]["muster_vm"].keys() == {"backend"}
     assert "resource" not in found["vc"]  # the VMs of a site that lost its last are taken down by its stack
 

@@ -1,0 +1,53 @@
+"""`cdktf diff`, `deploy` and `destroy`, the CDK's own command line from npm, over real QEMU.
+
+Debian has no such package: the test runs where `cdktf` is on the path (`npm install cdktf-cli@0.21`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cdk_apps import mirror, needs_node
+from libvirt_site import real
+from sites import World
+from test_app import GOOD
+
+pytestmark = [real, needs_node,
+              pytest.mark.skipif(shutil.which("cdktf") is None, reason="there is no cdktf-cli of npm on the path")]
+
+
+def test_diff_deploy_destroy(world: World, tmp_path: Path) -> None:
+    site = {"platform": "libvirt", **world.access.options}
+    (tmp_path / "fleet.yml").write_text(json.dumps({
+        "fleet": world.fleet, "sites": {"lab": site}, "rules": ["muster/baseline"],
+        "vms": {world.names: {**GOOD, "disks": [{"size": "1 MiB"}], "count": 2}}}))
+    (tmp_path / "cdktf.json").write_text(json.dumps({
+        "language": "python", "app": f"{sys.executable} -m muster_cdktf.main fleet.yml", "sendCrashReports": "false"}))
+    environment = {**os.environ, "TF_CLI_CONFIG_FILE": str(mirror(tmp_path)), "CHECKPOINT_DISABLE": "1", "CI": "1",
+                   "DISABLE_VERSION_CHECK": "1"}
+
+    def cdktf(*words: str) -> str:
+        done = subprocess.run(["cdktf", *words, "--skip-provider-lock"], cwd=tmp_path, env=environment, text=True,
+                              capture_output=True, timeout=300, check=False)
+        said = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", done.stdout + done.stderr)
+        assert done.returncode == 0, said[-5000:]
+        return said
+
+    def there() -> list[str]:
+        return sorted(vm.name for vm in world.driver.list() if vm.name.startswith(world.names))
+
+    assert "Plan: 2 to add, 0 to change, 0 to destroy" in cdktf("diff", "lab")
+    assert there() == []
+    cdktf("deploy", "lab", "--auto-approve")
+    assert there() == [f"{world.names}-1", f"{world.names}-2"]
+    assert (tmp_path / "terraform.lab.tfstate").exists()
+    assert "No changes" in cdktf("diff", "lab")
+    cdktf("destroy", "lab", "--auto-approve")
+    assert there() == []
