@@ -13,7 +13,7 @@ from . import values
 from .settings import Settings
 
 # What only the other VMs of the fleet tell. One resource does not see them: `muster check` of the whole plan does.
-_OTHERS = ("peers", "peer_count", "peers_on_host", "siblings", "sibling_count", "siblings_running", "service_hosts",
+OTHERS = ("peers", "peer_count", "peers_on_host", "siblings", "sibling_count", "siblings_running", "service_hosts",
            "service_zones", "neighbours", "pinning_shared")
 
 
@@ -23,11 +23,7 @@ class Rulebook:
     def __init__(self, settings: Settings) -> None:
         self.severity = settings.severity
         self.rules = settings.rules() if settings.packs else ()
-        if self.rules:
-            from muster.policy.waivers import Waiver
-
-            self.waivers = tuple(Waiver(one.rule, one.vms, one.reason, one.approver, one.until)
-                                 for one in settings.fleet.waivers)
+        self.waivers = settings.fleet.waivers
 
     def refuse(self, diags: Diagnostics, desired: values.Desired, name: str | None, site: Site,
                config: Mapping[str, Any]) -> None:
@@ -39,7 +35,7 @@ class Rulebook:
 
         document = {**desired.document(), "name": name or "", "site": site.name, "platform": site.platform,
                     "owned": True, "terraform_type": "muster_vm"}
-        document["unknown"] = [*document["unknown"], *_OTHERS]
+        document["unknown"] = [*document["unknown"], *OTHERS]
         waived = {one.rule for one in self.waivers} if name is None else set()
         for finding in check([document], self.rules, "plan", self.waivers).at_least(self.severity):
             if finding.rule not in waived:

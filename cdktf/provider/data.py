@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from typing import Any
 
 from muster.model.errors import ModelError
+from muster.model.units import format_time
 from muster.model.vm import VM
 from tf.iface import Config, DataSource, ReadDataContext, State
 from tf.schema import Schema
 
-from . import schema, shown, values
+from . import schema, schema_kept, shown, values
 from .provider import MusterProvider
-from .settings import SEVERITIES, Settings
+from .settings import SEVERITIES, Settings, check_name
 from .sites import SiteSession
+
+_OUTCOMES = ("passed", "failed", "not_tested", "never")
 
 
 class _Data(DataSource):
@@ -102,18 +107,59 @@ class FindingsData(_Data):
 
     def ask(self, config: Config, settings: Settings, session: SiteSession) -> State:
         from muster.policy import check
-        from muster.policy.waivers import Waiver
 
         severity = config.get("severity") or settings.severity
         if severity not in SEVERITIES:
             raise ModelError(f"'{severity:.40}' is no severity; write one of {', '.join(SEVERITIES)}", ("severity",))
-        waivers = [Waiver(one.rule, one.vms, one.reason, one.approver, one.until) for one in settings.fleet.waivers]
         documents = settings.fleet.documents(vm for vm in session.vms() if _owned(vm, settings))
-        report = check(documents, settings.rules(), "live", waivers)
+        report = check(documents, settings.rules(), "live", settings.fleet.waivers)
         return {"findings": [
             {"rule": one.rule, "title": one.title, "severity": one.severity, "vm": one.vm, "outcome": one.outcome,
              "sentence": one.sentence} for one in report.at_least(severity)
         ]}
+
+
+class DrillData(_Data):
+    """``muster_drill``: how the last recovery drill of a VM ended."""
+
+    what = "the drills"
+
+    @classmethod
+    def get_name(cls) -> str:
+        return "drill"
+
+    @classmethod
+    def get_schema(cls) -> Schema:
+        return schema_kept.drill_data()
+
+    def ask(self, config: Config, settings: Settings, session: SiteSession) -> State:
+        from muster.operations.backup import repository_of
+
+        problems: list[ModelError] = []
+        check_name(config["vm"], problems, "vm")
+        if problems:
+            raise problems[0]
+        vm = settings.wanted(config["vm"], session.name, {})
+        repository = repository_of(settings.fleet_of(vm), vm)
+        if not os.access(repository.root, os.R_OK | os.X_OK):
+            raise ModelError(f"the repository {repository.root} is not there, or cannot be read, so nobody knows how "
+                             "a drill ended; look whether it is mounted")
+        records = repository.drills(vm)
+        last: Mapping[str, Any] = records[-1] if records else {"outcome": "never"}
+        passed = [record["time"] for record in records if record.get("outcome") == "passed"]
+        measured = {key: last.get(key) for key in ("rto_seconds", "rpo_seconds")}
+        point = last.get("restore_point")
+        return {
+            "outcome": last["outcome"] if last.get("outcome") in _OUTCOMES else "not_tested", "time": _time(last),
+            "restore_point": point if isinstance(point, str) else None,
+            "last_passed": _time({"time": passed[-1]}) if passed else None,
+            **{key: value if type(value) in (int, float) and 0 <= value < 1e12 else None
+               for key, value in measured.items()},
+        }
+
+
+def _time(record: Mapping[str, Any]) -> str | None:
+    return format_time(record["time"]) if "time" in record else None
 
 
 def _owned(vm: VM, settings: Settings) -> bool:

@@ -78,19 +78,22 @@ class MusterProvider(Provider):
             self.sites.close()
 
     def get_resources(self) -> list[type[Resource]]:
+        from .restore_point import RestorePointResource
         from .vm import VmResource
+        from .vm_snapshot import SnapshotResource
 
-        return [VmResource]
+        return [VmResource, SnapshotResource, RestorePointResource]
 
     def get_data_sources(self) -> list[type[DataSource]]:
-        from .data import FindingsData, VmData, VmsData
+        from .data import DrillData, FindingsData, VmData, VmsData
 
-        return [VmData, VmsData, FindingsData]
+        return [VmData, VmsData, FindingsData, DrillData]
 
     def get_functions(self) -> list[type[Function]]:
+        from .check import Check
         from .functions import Bytes, Seconds
 
-        return [Bytes, Seconds]
+        return [Bytes, Seconds, Check]
 
 
 def summary(error: ModelError) -> str:

@@ -93,7 +93,8 @@ def _description(entry: Field) -> str:
     return text
 
 
-def _text(name: str, description: str, **more: Any) -> Attribute:
+def text(name: str, description: str, **more: Any) -> Attribute:
+    """An attribute that is text."""
     return Attribute(name, String(), description=description, **more)
 
 
@@ -104,9 +105,9 @@ def provider() -> Schema:
         description="Makes virtual machines what the configuration says, by the drivers, the planner and the rulebook "
         "that Ansible's collection `muster.fleet` uses too.",
         attributes=[
-            _text("fleet_file", "Fleet file whose name, sites, rules and waivers are used. Its VMs are not.",
+            text("fleet_file", "Fleet file whose name, sites, rules and waivers are used. Its VMs are not.",
                   optional=True),
-            _text("fleet", "Name of the fleet: it is in the ownership mark of each VM. Needed without `fleet_file`.",
+            text("fleet", "Name of the fleet: it is in the ownership mark of each VM. Needed without `fleet_file`.",
                   optional=True),
             Nested("sites", "map", attributes(SITE_FIELDS, "given"), optional=True,
                    description="Sites by name, in the place of `fleet_file`. Relative paths begin at the folder in "
@@ -116,7 +117,7 @@ def provider() -> Schema:
                       "Those of the fleet file if unset, else `muster/baseline`; an empty list asks nothing."),
             Nested("waivers", "list", attributes(WAIVER_FIELDS, "given"), optional=True,
                    description="Findings that are accepted for a while, beside the waivers of the fleet file."),
-            _text("severity", "The least severity of a failed rule that stops a plan: `low`, `medium`, `high` or "
+            text("severity", "The least severity of a failed rule that stops a plan: `low`, `medium`, `high` or "
                   "`critical`. `high` if unset.", optional=True),
             Attribute("allow_power_cycle", Bool(), optional=True,
                       description="Whether a change may restart a running VM. A plan that would is refused else."),
@@ -126,9 +127,9 @@ def provider() -> Schema:
 
 def _observed(*more: Attribute) -> list[Attribute]:
     return [
-        _text("id", "The same as `uuid`.", computed=True),
-        _text("uuid", "UUID of the VM at its site: its identity, whatever it is called.", computed=True),
-        _text("address", "Address at which the guest is reached, where one is known.", computed=True),
+        text("id", "The same as `uuid`.", computed=True),
+        text("uuid", "UUID of the VM at its site: its identity, whatever it is called.", computed=True),
+        text("address", "Address at which the guest is reached, where one is known.", computed=True),
         *more,
     ]
 
@@ -140,9 +141,9 @@ def vm() -> Schema:
         version=VERSION,
         description="A virtual machine. What is not set is not managed.",
         attributes=[
-            _text("name", "Name of the VM in the fleet. Its identity is made of it: another name is another VM.",
+            text("name", "Name of the VM in the fleet. Its identity is made of it: another name is another VM.",
                   required=True),
-            _text("site", "Site of the VM. May be left out where there is one.", optional=True, computed=True),
+            text("site", "Site of the VM. May be left out where there is one.", optional=True, computed=True),
             *attributes(VM_FIELDS),
             *_observed(),
         ],
@@ -155,8 +156,8 @@ def vm_data() -> Schema:
     return Schema(
         description="One VM as its site reports it now.",
         attributes=[
-            _text("name", "Name of the VM.", required=True),
-            _text("site", "Site of the VM. May be left out where there is one.", optional=True, computed=True),
+            text("name", "Name of the VM.", required=True),
+            text("site", "Site of the VM. May be left out where there is one.", optional=True, computed=True),
             Attribute("owned", Bool(), computed=True, description="Whether it bears the ownership mark of this fleet."),
             *attributes(VM_FIELDS, "observed"),
             *_observed(),
@@ -170,11 +171,11 @@ def vms_data() -> Schema:
     return Schema(
         description="The VMs of a site, in one listing.",
         attributes=[
-            _text("site", "Site whose VMs are listed. May be left out where there is one.", optional=True,
+            text("site", "Site whose VMs are listed. May be left out where there is one.", optional=True,
                   computed=True),
             Attribute("all", Bool(), optional=True, description="List the VMs that are not this fleet's too."),
             Nested("vms", "list", [
-                _text("name", "Name of the VM.", computed=True),
+                text("name", "Name of the VM.", computed=True),
                 Attribute("owned", Bool(), computed=True, description="Whether it is this fleet's."),
                 *attributes(VM_FIELDS, "observed"),
                 *_observed(),
@@ -189,16 +190,16 @@ def findings_data() -> Schema:
     return Schema(
         description="What the rules say of the fleet's VMs as they run now.",
         attributes=[
-            _text("site", "Site whose VMs are judged. May be left out where there is one.", optional=True,
+            text("site", "Site whose VMs are judged. May be left out where there is one.", optional=True,
                   computed=True),
-            _text("severity", "The least severity that is listed: that of the provider if unset.", optional=True),
+            text("severity", "The least severity that is listed: that of the provider if unset.", optional=True),
             Nested("findings", "list", [
-                _text("rule", "Id of the rule.", computed=True),
-                _text("title", "Title of the rule.", computed=True),
-                _text("severity", "Severity of the rule.", computed=True),
-                _text("vm", "Name of the VM.", computed=True),
-                _text("outcome", "`fail`, or `error` where the rule could not be judged.", computed=True),
-                _text("sentence", "The finding in words.", computed=True),
+                text("rule", "Id of the rule.", computed=True),
+                text("title", "Title of the rule.", computed=True),
+                text("severity", "Severity of the rule.", computed=True),
+                text("vm", "Name of the VM.", computed=True),
+                text("outcome", "`fail`, or `error` where the rule could not be judged.", computed=True),
+                text("sentence", "The finding in words.", computed=True),
             ], computed=True, description="Findings that stop a plan."),
         ],
     )

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SEVERITIES = ("low", "medium", "high", "critical")
 DEFAULT_SEVERITY, DEFAULT_PACK = "high", "muster/baseline"
-_NAMES = {"fleet": field("str", "A name.", pattern=NAME), "name": field("str", "A name.", pattern=NAME)}
+_NAME = field("str", "A name.", pattern=NAME)
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ def read_settings(config: Mapping[str, Any]) -> Settings | None:
 
 
 def check_name(name: str, problems: list[ModelError], key: str = "name") -> None:
-    """Report a `name` that no VM may have."""
-    layer({key: name}, {key: _NAMES[key]}, (), problems)
+    """Report a `name` that nothing of Muster may have."""
+    layer({key: name}, {key: _NAME}, (), problems)
 
 
 def _from_file(config: Mapping[str, Any], problems: list[ModelError]) -> Fleet | None:
@@ -114,7 +114,7 @@ def _written(config: Mapping[str, Any], problems: list[ModelError]) -> Fleet | N
         found: list[ModelError] = []
         check_name(key, found)
         problems.extend(ModelError(error.problem, path) for error in found)
-        platform, options = read_site(_set(value), path, problems, os.getcwd())
+        platform, options = read_site(without_nulls(value), path, problems, os.getcwd())
         sites[key] = Site(key, platform, options)
     if not sites:
         problems.append(ModelError("'sites' is missing; add one, such as 'sites = { lab = { platform = \"libvirt\" } "
@@ -126,7 +126,7 @@ def _waivers(given: list[Any], problems: list[ModelError]) -> tuple[Waiver, ...]
     found = []
     for index, value in enumerate(given):
         try:
-            spec = normalise(_set(value), WAIVER_FIELDS, ("waivers", index))
+            spec = normalise(without_nulls(value), WAIVER_FIELDS, ("waivers", index))
             found.append(Waiver(**{**spec, "vms": tuple(spec["vms"]), "until": date.fromisoformat(spec["until"])}))
         except ModelErrors as error:
             problems.extend(error.errors)
@@ -136,11 +136,11 @@ def _waivers(given: list[Any], problems: list[ModelError]) -> tuple[Waiver, ...]
     return tuple(found)
 
 
-def _set(value: Any) -> Any:
+def without_nulls(value: Any) -> Any:
     """`value` without the nulls that Terraform writes for all that nobody set."""
     if isinstance(value, dict):
-        return {key: _set(item) for key, item in value.items() if item is not None}
-    return value
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def later(value: Any) -> bool:

@@ -28,6 +28,7 @@ class SiteSession:
         self._driver: Driver | None = None
         self._vms: Mapping[str, VM] | None = None
         self._tickets, self._newest = itertools.count(1), 0
+        self._alone: dict[str, threading.Lock] = {}
 
     @property
     def driver(self) -> Driver:
@@ -84,6 +85,11 @@ class SiteSession:
         """Something may have changed here: the next question lists again."""
         with self._lock:
             self._vms = None
+
+    def alone(self, vm: str) -> threading.Lock:
+        """Held while an operation works on the VM of this name that the platform does not do twice at once."""
+        with self._lock:
+            return self._alone.setdefault(vm, threading.Lock())
 
     def close(self) -> None:
         with self._lock:

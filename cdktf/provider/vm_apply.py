@@ -70,7 +70,7 @@ class VmApplying(VmRequest):
         diags, what = ctx.diagnostics, f"Unable to delete {words.called(current)}"
         session, settings = self.session(current["site"]), self.settings
         if self.provider.sites is not None and current["uuid"] in self.provider.sites.made:
-            diags.add_error(what, words.MADE_JUST_NOW)
+            diags.add_error(what, words.MADE_JUST_NOW.format("VM"))
             return current
         try:
             session.forget()

@@ -18,8 +18,24 @@ NO_VM_AT_ALL = (
     "at the site, and where it is really empty take the VM out of the state with 'terraform state rm'."
 )
 MADE_JUST_NOW = (
-    "This run has just taken the VM into the state again: a VM's identity is its name, so the new one cannot be "
+    "This run has just taken the {0} into the state again: a {0}'s identity is its name, so the new one cannot be "
     "made before the old one is deleted. Nothing was deleted: remove create_before_destroy."
+)
+NO_SUCH_VM = (
+    "Site '{}' has {} that bears the mark of the fleet '{}' for '{}'. Nothing was done: name a VM of the fleet, best "
+    "as vm = muster_vm.web.name, so that it is made before."
+)
+OTHER_SNAPSHOT = (
+    "A snapshot of that name is there with the description '{}' and hold {}, and was left as it is. Import it, or give "
+    "this one another name."
+)
+NO_RESTORE_POINT_AT_ALL = (
+    "The repository {} has no restore point of VM '{}' at all, and retention always leaves one. The state was left as "
+    "it is: is the repository there and mounted? If all are really gone, take this one out of the state with "
+    "'terraform state rm'."
+)
+RESTORE_POINT_STAYS = (
+    "Terraform lets it go and deletes no backup: it stays in the repository until the VM's retention removes it."
 )
 RENAMED = (
     "It was renamed past Muster and found by its UUID. Nothing depends on that name; rename it back at the site, or"

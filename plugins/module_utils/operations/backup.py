@@ -17,7 +17,7 @@ from ..model.errors import ModelError
 from ..model.fleet import Fleet
 from ..model.normal import normalise
 from ..model.vm import VM, Mark
-from . import archives, retention
+from . import archives, named, retention
 from .repository import Damaged, Part, Repository, RestorePoint, verify
 from .session import actual_of, chosen, each, new_operation, width
 
@@ -67,9 +67,11 @@ def backup(
     check: bool = False,
     parallel: int | None = None,
     progress: Progress = silent,
+    name: str | None = None,
 ) -> list[Outcome]:
     """A restore point of each VM. `kind`: ``full``, ``incremental`` (a full where none can be built upon), or ``auto``:
-    incremental with a full after each `CHAIN_LENGTH`."""
+    incremental with a full after each `CHAIN_LENGTH`. With a `name` it is taken once: one that bears the name, or is
+    the id that `name` is, is adopted."""
     listed = {site: driver.list() for site, driver in drivers.items()}
 
     def work(vm: VM) -> Outcome:
@@ -77,7 +79,7 @@ def backup(
         actual = actual_of(vm, driver, listed[vm.site])
         if check:
             return Outcome(vm.name, vm.site, kind=kind)
-        return _one(vm, actual, driver, repository_of(fleet, vm), kind, progress)
+        return _one(vm, actual, driver, repository_of(fleet, vm), kind, progress, name)
 
     return each(
         chosen(fleet, names),
@@ -87,13 +89,23 @@ def backup(
     )
 
 
-def _one(vm: VM, actual: VM, driver: Driver, repository: Repository, kind: str, progress: Progress) -> Outcome:
+def _one(
+    vm: VM, actual: VM, driver: Driver, repository: Repository, kind: str, progress: Progress, name: str | None = None
+) -> Outcome:
     start = time.monotonic()
     points, damaged = repository.points(vm)
-    id_ = new_operation("backup")
+    begun = named.of(repository, vm, name) if name else None
+    for there in points:
+        if there.id == (begun or name):
+            return _taken(vm, there)
+    if begun and any(begun in sentence for sentence in damaged):
+        raise Damaged(next(sentence for sentence in damaged if begun in sentence))
+    id_ = begun or new_operation("backup")
     parent, why = _parent(points, repository, vm, kind)
     try:
         part = repository.begin(vm, id_)
+        if name and not begun:
+            named.give(repository, vm, name, id_)
     except OSError as error:
         raise Conflict(
             f"the repository {repository.root} cannot be written: {error.strerror}",
@@ -144,18 +156,12 @@ def _one(vm: VM, actual: VM, driver: Driver, repository: Repository, kind: str, 
         shutil.rmtree(part, ignore_errors=True)
         raise
     pruned = _prune(repository, driver, vm, [*points, point], bool(damaged))
-    return Outcome(
-        vm.name,
-        vm.site,
-        point.id,
-        point.kind,
-        point.bytes,
-        point.created,
-        point.consistency,
-        point.why,
-        pruned,
-        round(time.monotonic() - start, 1),
-    )
+    return _taken(vm, point, pruned, round(time.monotonic() - start, 1))
+
+
+def _taken(vm: VM, point: RestorePoint, pruned: tuple[str, ...] = (), seconds: float = 0.0) -> Outcome:
+    return Outcome(vm.name, vm.site, point.id, point.kind, point.bytes, point.created, point.consistency, point.why,
+                   pruned, seconds)
 
 
 def _parent(points: list[RestorePoint], repository: Repository, vm: VM, kind: str) -> tuple[str | None, str]:
@@ -192,6 +198,7 @@ def _prune(
     for point in gone:
         archives.forget(driver, vm, point)  # before its manifest: what is killed in between is carried on with
         repository.remove(point)
+    named.release(repository, vm, (point.id for point in gone))
     return tuple(point.id for point in gone)
 
 

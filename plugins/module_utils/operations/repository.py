@@ -32,7 +32,7 @@ _NAME = re.compile(NAME)
 _IDENTITY = re.compile(r"[A-Za-z0-9-]{0,64}")  # a UUID, or what a guest was first booted with
 _LARGEST = 64 << 40  # bytes of a disk, as in the field table
 _MOST_DISKS = 64
-_ID = re.compile(r"^[0-9]{8}-[0-9]{6}-[a-z]{1,20}-[0-9a-f]{6}$")
+ID = re.compile(r"^[0-9]{8}-[0-9]{6}-[a-z]{1,20}-[0-9a-f]{6}$")
 _ARCHIVE = re.compile(r"[!-~]{1,255}")
 MAX_CHAIN = 64
 
@@ -132,10 +132,10 @@ class Repository:
             file.write(seal(data))
             file.flush()
             os.fsync(file.fileno())
-        _sync(part)
+        sync(part)
         final = self.folder(vm) / point.id
         part.rename(final)
-        _sync(final.parent)
+        sync(final.parent)
         return RestorePoint(**{**point.__dict__, "folder": final})
 
     def points(self, vm: VM) -> tuple[list[RestorePoint], list[str]]:
@@ -152,7 +152,7 @@ class Repository:
                 "; nothing was changed. Mend that folder or its rights, then run again"
             ) from error
         for folder in folders:
-            if _ID.fullmatch(folder.name):
+            if ID.fullmatch(folder.name):
                 try:
                     points.append(self.read(folder, vm))
                 except Damaged as error:
@@ -165,7 +165,7 @@ class Repository:
         if folder.is_symlink():
             raise Damaged(f"{where} is a link and was not followed: it was moved or replaced")
         try:
-            with _open(folder / MANIFEST) as file:
+            with open_plain(folder / MANIFEST) as file:
                 raw = file.read(_LIMIT + 1)
         except OSError as error:
             raise Damaged(f"{where} has no readable manifest: {error.strerror}") from error
@@ -198,7 +198,7 @@ class Repository:
         if (point.id, point.fleet, point.site, point.vm) != (folder.name, vm.owner.fleet, vm.site, vm.owner.vm):
             raise Damaged(f"{where} says that it is '{point.id}' of '{point.vm}': it was moved or replaced")
         if not all(_NAME.fullmatch(part.name) for part in point.disks) or (
-            point.parent is not None and not _ID.fullmatch(point.parent)
+            point.parent is not None and not ID.fullmatch(point.parent)
         ):
             raise Damaged(f"{where} names a disk or a parent that cannot be")
         if not _sound(point):
@@ -224,7 +224,7 @@ class Repository:
         """Append the outcome of a drill to the VM's list of drills."""
         home = self.folder(vm)
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with _open(home / DRILLS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, "ab") as file:
+        with open_plain(home / DRILLS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, "ab") as file:
             file.write(json.dumps(dict(record), sort_keys=True).encode("ascii") + b"\n")
             file.flush()
             os.fsync(file.fileno())
@@ -232,7 +232,7 @@ class Repository:
     def drills(self, vm: VM) -> list[dict[str, Any]]:
         """The recorded drills of a VM, oldest first; a line that cannot be read is left out."""
         try:
-            with _open(self.folder(vm) / DRILLS) as file:
+            with open_plain(self.folder(vm) / DRILLS) as file:
                 file.seek(0, os.SEEK_END)
                 file.seek(max(0, file.tell() - _LIMIT))
                 lines = file.read(_LIMIT).splitlines()
@@ -267,7 +267,7 @@ def _sound(point: RestorePoint) -> bool:
                     and re.fullmatch(SHA256, part.sha256) for part in point.disks))
 
 
-def _open(path: Path, flags: int = os.O_RDONLY, mode: str = "rb") -> BinaryIO:
+def open_plain(path: Path, flags: int = os.O_RDONLY, mode: str = "rb") -> BinaryIO:
     """A plain file, open for reading. Whoever can write to the repository may have put a link or a pipe there instead:
     neither is followed or waited for. Raises OSError."""
     handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
@@ -285,7 +285,7 @@ def verify(chain: Iterable[RestorePoint], vm: VM) -> None:
             where = f"restore point {point.id} of VM '{vm.name}' at site '{vm.site}' is damaged: {path.name}"
             digest, size = hashlib.sha256(), 0
             try:
-                with _open(path) as file:
+                with open_plain(path) as file:
                     while chunk := file.read(_CHUNK):
                         digest.update(chunk)
                         size += len(chunk)
@@ -318,7 +318,8 @@ def unseal(raw: bytes, where: str) -> dict[str, Any]:
     return data
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """Bring what a folder lists to the disk."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

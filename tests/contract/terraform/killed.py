@@ -14,10 +14,14 @@ import threading
 from typing import Any
 
 import libvirt
+from muster.operations import named
+from muster.operations.repository import Repository
 
 _CHANGES = ((libvirt.virConnect, "defineXML"), (libvirt.virConnect, "defineXMLFlags"),
             (libvirt.virStoragePool, "createXML"), (libvirt.virDomain, "setMetadata"), (libvirt.virDomain, "create"),
-            (libvirt.virDomain, "undefineFlags"), (libvirt.virStorageVol, "delete"))
+            (libvirt.virDomain, "undefineFlags"), (libvirt.virStorageVol, "delete"),
+            (libvirt.virDomain, "snapshotCreateXML"), (libvirt.virDomainSnapshot, "delete"),
+            (Repository, "begin"), (named, "give"), (Repository, "finish"))
 
 
 def plant() -> None:

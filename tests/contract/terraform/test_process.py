@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from libvirt_site import real
+from muster.operations.repository import Repository
 from muster_provider.install import install
 from muster_provider.provider import SOURCE
 from sites import World
@@ -80,6 +81,35 @@ def test_killed_while_it_deletes(started: Terraform) -> None:
     started.run("destroy", "-auto-approve")
     assert started.there() == {}
     assert started.state() == {}
+
+
+def test_killed_while_it_keeps(started: Terraform, tmp_path: Path) -> None:
+    """One snapshot and one restore point, whenever it is killed; and one snapshot less."""
+    world = started.world
+    started.provider["sites"][world.access.name]["repository"] = str(tmp_path / "repository")
+    vm = {"a": {"name": started.name("a"), **OFF}}
+    repository, wanted = Repository(tmp_path / "repository"), world.wanted("a", **OFF)
+
+    def ask(name: str | None) -> None:
+        kept = {name: {"vm": "${muster_vm.a.name}", "name": name}}
+        started.more = {"resource": {"muster_vm": vm, **(
+            {"muster_vm_snapshot": kept, "muster_restore_point": kept} if name else {})}}
+
+    ask(None)
+    started.apply()
+    for moment in range(2 * 4):  # a snapshot; the folder, the name and the manifest of a restore point
+        ask(f"n{moment}")
+        started.apply(code=1, MUSTER_TEST_KILL=str(moment))
+        started.apply()
+        assert started.plan() == {}, f"moment {moment}"
+        assert [one.operation for one in world.driver.snapshots(started.there()["a"])] == [f"n{moment}"]
+        assert len(repository.points(wanted)[0]) == moment + 1
+        assert not list((tmp_path / "repository").rglob(".part-*"))
+        ask(None)
+        started.apply(code=1, MUSTER_TEST_KILL=str(moment % 2))
+        started.apply()
+        assert world.driver.snapshots(started.there()["a"]) == []
+        assert started.plan() == {}
 
 
 def test_a_power_cycle_needs_leave(started: Terraform) -> None:

@@ -15,7 +15,7 @@ from muster.model.errors import ModelError
 from muster.model.fleet import Fleet, Site
 from muster.model.vm import VM, Mark
 from muster.operations import session
-from muster.operations.repository import _ID
+from muster.operations.repository import ID
 
 GOOD = b"fleet: acme\nsites: {lab: {platform: libvirt}}\nvms: {web: {cpus: 1}}\n"
 
@@ -59,7 +59,7 @@ def test_chosen() -> None:
 def test_operations_have_ids_of_their_own(kind: str) -> None:
     first, second = session.new_operation(kind), session.new_operation(kind)
     assert first != second
-    assert _ID.fullmatch(first)
+    assert ID.fullmatch(first)
     assert re.fullmatch(r"[a-z0-9-]{1,63}", first)
 
 

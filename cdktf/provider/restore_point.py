@@ -1,0 +1,155 @@
+"""The resource ``muster_restore_point``: a backup that was taken once, kept and counted by the VM's own retention."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from muster.model.errors import ModelError, nearest, show
+from muster.model.units import format_time
+from muster.model.vm import VM
+from tf.iface import CreateContext, DeleteContext, ImportContext, ReadContext, State, UpdateContext
+from tf.schema import Schema
+from tf.types import Unknown
+from tf.utils import Diagnostics
+
+from . import schema_kept, words
+from .of_vm import OfVm
+from .sites import SiteSession
+
+if TYPE_CHECKING:
+    from muster.operations.repository import Repository, RestorePoint
+
+KINDS = ("auto", "full", "incremental")
+
+
+class RestorePointResource(OfVm):
+    """A request about one restore point. The repository knows it by its name until Terraform lets it go."""
+
+    what = "restore point"
+    observed = ("id", "created", "taken", "bytes", "consistency")
+
+    @classmethod
+    def get_name(cls) -> str:
+        return "restore_point"
+
+    @classmethod
+    def get_schema(cls) -> Schema:
+        return schema_kept.restore_point()
+
+    def check(self, config: Mapping[str, Any], problems: list[ModelError]) -> None:
+        kind = config.get("kind")
+        if kind is not None and kind is not Unknown and kind not in KINDS:
+            problems.append(ModelError(f"{show(kind)} is no kind of a backup; {nearest(kind, KINDS)}", ("kind",)))
+
+    def possible(self, vm: VM, session: SiteSession) -> None:
+        from muster.drivers.driver import Capability
+
+        self._repository(vm.site, vm.owner.vm)
+        if Capability.ARCHIVE not in session.driver.capabilities:
+            session.driver.needs(Capability.BACKUP, vm)
+
+    def create(self, ctx: CreateContext, planned: State) -> State | None:
+        """Take it. One that bears its name already is the one that a lost answer left: it is adopted."""
+        from muster.drivers.driver import DriverError
+        from muster.operations.backup import backup
+
+        try:
+            there = self.vm_of(planned)
+            # Its own protection: retention is what the VM says, whoever asks.
+            vm = self.settings.wanted(planned["vm"], planned["site"], there.spec)
+            session = self.session(planned["site"])
+            with self.alone(planned) as progress:
+                [done] = backup(self.settings.fleet_of(vm), {vm.site: session.remembered()},
+                                kind=planned["kind"] or "auto", progress=progress, name=planned["name"])
+            if done.error:
+                raise ModelError(done.error)
+            point = self._point(self._repository(vm.site, planned["vm"]), vm, done.restore_point)
+            if point is None:
+                raise ModelError(f"{done.restore_point} was taken and is not in the repository. Apply again")
+        except (DriverError, ModelError) as error:
+            ctx.diagnostics.add_error(f"Unable to take the {self.called(planned)}", str(error))
+            return None
+        self.made(planned)
+        return {**planned, **_seen(point)}
+
+    def update(self, ctx: UpdateContext, current: State, planned: State) -> State | None:
+        """How it is asked for may change; what was taken does not."""
+        return planned
+
+    def read(self, ctx: ReadContext, current: State) -> State | None:
+        """The restore point as the repository has it. It is gone where others are there: retention removed it."""
+        what = f"Unable to read the {self.called(current)}"
+        try:
+            vm = self.settings.wanted(current["vm"], current["site"], {})
+            repository = self._repository(vm.site, current["vm"])
+            point = self._point(repository, vm, current["id"])
+            if point is None and not repository.points(vm)[0]:
+                raise ModelError(words.NO_RESTORE_POINT_AT_ALL.format(repository.root, current["vm"]))
+        except ModelError as error:
+            ctx.diagnostics.add_error(what, str(error))
+            return current
+        return None if point is None else {**current, **_seen(point)}
+
+    def plan_delete(self, diags: Diagnostics, prior: State) -> None:
+        diags.add_warning(f"The {self.called(prior)} stays", words.RESTORE_POINT_STAYS)
+
+    def delete(self, ctx: DeleteContext, current: State) -> State | None:
+        """Let it go: it stays in the repository, and retention removes it in its time."""
+        from muster.operations import named
+
+        if self.made_just_now(ctx.diagnostics, current):
+            return current
+        try:
+            vm = self.settings.wanted(current["vm"], current["site"], {})
+            named.release(self._repository(vm.site, current["vm"]), vm, [current["id"]])
+        except (ModelError, OSError) as error:
+            ctx.diagnostics.add_error(f"Unable to let go of the {self.called(current)}", str(error))
+            return current
+        return None
+
+    def import_(self, ctx: ImportContext, id: str) -> State | None:  # noqa: A002 - the framework's name
+        """The state of the restore point that ``SITE/VM/NAME`` means; NAME may be its id."""
+        from muster.operations import named
+
+        state = self.parts(ctx, id)
+        if state is None:
+            return None
+        try:
+            vm = self.settings.wanted(state["vm"], state["site"], {})
+            repository = self._repository(vm.site, vm.name)
+            point = self._point(repository, vm, named.of(repository, vm, state["name"]) or state["name"])
+            if point is None:
+                raise ModelError(f"{repository.root} has no restore point of that name or id of VM '{vm.name}'")
+            names = [name for name, id_ in named.every(repository, vm).items() if id_ == point.id]
+        except ModelError as error:
+            ctx.diagnostics.add_error(f"Unable to import '{id}'", str(error))
+            return None
+        return {**state, "name": names[0] if names else point.id, "kind": None, **_seen(point)}
+
+    def _repository(self, site: str, name: str) -> Repository:
+        """The repository of a site. Raises ModelError where there is none."""
+        from muster.drivers.driver import DriverError
+        from muster.operations.backup import repository_of
+
+        vm = self.settings.wanted(name, site, {})
+        try:
+            return repository_of(self.settings.fleet_of(vm), vm)
+        except DriverError as error:
+            raise ModelError(str(error)) from error
+
+    def _point(self, repository: Repository, vm: VM, id_: str) -> RestorePoint | None:
+        """The restore point of this id; None where it is not there. Raises ModelError where it cannot be read."""
+        points, damaged = repository.points(vm)
+        for point in points:
+            if point.id == id_:
+                return point
+        for sentence in damaged:
+            if id_ in sentence:
+                raise ModelError(f"{sentence}. The state was left as it is")
+        return None
+
+
+def _seen(point: RestorePoint) -> State:
+    return {"id": point.id, "created": format_time(point.created), "taken": point.kind, "bytes": point.bytes,
+            "consistency": point.consistency}

@@ -1,0 +1,144 @@
+"""The resource ``muster_vm_snapshot``: a snapshot with a name, which the module ``vm_snapshot`` knows as its id."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from muster.model.errors import ModelError
+from muster.model.units import format_time
+from muster.model.vm import VM
+from tf.iface import CreateContext, DeleteContext, ImportContext, ReadContext, State, UpdateContext
+from tf.schema import Schema
+
+from . import schema_kept, words
+from .of_vm import OfVm
+from .sites import SiteSession
+
+if TYPE_CHECKING:
+    from muster.drivers.driver import Snapshot
+
+
+class SnapshotResource(OfVm):
+    """A request about one snapshot. Its operation's id is its name."""
+
+    what = "snapshot"
+    observed = ("id", "created")
+    defaults = {"description": "", "hold": True}  # noqa: RUF012
+    replaces = ("vm", "site", "name", "description", "hold")
+
+    @classmethod
+    def get_name(cls) -> str:
+        return "vm_snapshot"
+
+    @classmethod
+    def get_schema(cls) -> Schema:
+        return schema_kept.snapshot()
+
+    def possible(self, vm: VM, session: SiteSession) -> None:
+        from muster.drivers.driver import Capability
+
+        session.driver.needs(Capability.SNAPSHOT, vm)
+
+    def create(self, ctx: CreateContext, planned: State) -> State | None:
+        """Take it. One that bears its name already is the one that a lost answer left: it is adopted."""
+        from muster.drivers.driver import DriverError
+        from muster.operations import snapshot
+
+        try:
+            vm = self.vm_of(planned)
+            with self.alone(planned) as progress:
+                session = self.session(planned["site"])
+                for there in _named(session.driver.snapshots(vm), planned["name"]):
+                    if (there.description, there.hold) != (planned["description"], planned["hold"]):
+                        raise ModelError(words.OTHER_SNAPSHOT.format(there.description, there.hold))
+                wanted = self.settings.wanted(planned["vm"], planned["site"], vm.spec)
+                [done] = snapshot.take(
+                    self.settings.fleet_of(wanted), {vm.site: session.remembered()},
+                    description=planned["description"], hold=planned["hold"], operation=planned["name"],
+                    progress=progress)
+            if done.error:
+                raise ModelError(done.error)
+            made = _named(done.snapshots, planned["name"])
+            if not made:
+                raise ModelError("the site says that it was taken and does not list it. Apply again")
+        except (DriverError, ModelError) as error:
+            ctx.diagnostics.add_error(f"Unable to take the {self.called(planned)}", str(error))
+            return None
+        self.made(planned)
+        return {**planned, **_seen(made[0])}
+
+    def update(self, ctx: UpdateContext, current: State, planned: State) -> State | None:
+        """Every change takes another snapshot, so there is none to make here."""
+        return planned
+
+    def read(self, ctx: ReadContext, current: State) -> State | None:
+        """The snapshot as the site has it. It is gone where its VM answers without it, or is proven to be gone."""
+        from muster.drivers.driver import DriverError
+
+        what = f"Unable to read the {self.called(current)}"
+        try:
+            session = self.session(current["site"])
+            there = self.marked(session, current["vm"])
+            if not there and not session.vms():
+                raise ModelError(words.NO_VM_AT_ALL.format(session.name))
+            found = _named(session.driver.snapshots(self.vm_of(current)), current["name"]) if there else []
+        except (DriverError, ModelError) as error:
+            ctx.diagnostics.add_error(what, str(error))
+            return current
+        if not found:
+            return None
+        return {**current, "description": found[0].description, "hold": found[0].hold, **_seen(found[0])}
+
+    def delete(self, ctx: DeleteContext, current: State) -> State | None:
+        """Delete it; those taken after it stay."""
+        from muster.drivers.driver import DriverError
+        from muster.operations import snapshot
+
+        if self.made_just_now(ctx.diagnostics, current):
+            return current
+        try:
+            session = self.session(current["site"])
+            session.forget()
+            if not self.marked(session, current["vm"]):
+                if session.vms():
+                    return None
+                raise ModelError(words.NO_VM_AT_ALL.format(session.name))
+            vm = self.vm_of(current)
+            with self.alone(current) as progress:
+                wanted = self.settings.wanted(current["vm"], current["site"], vm.spec)
+                [done] = snapshot.remove(self.settings.fleet_of(wanted), {vm.site: session.remembered()}, (),
+                                         current["name"], progress=progress)
+            if done.error:
+                raise ModelError(done.error)
+            if _named(done.snapshots, current["name"]):
+                raise ModelError("the site says that it deleted it and lists it still. Apply again")
+        except (DriverError, ModelError) as error:
+            ctx.diagnostics.add_error(f"Unable to delete the {self.called(current)}", str(error))
+            return current
+        return None
+
+    def import_(self, ctx: ImportContext, id: str) -> State | None:  # noqa: A002 - the framework's name
+        """The state of the snapshot that ``SITE/VM/NAME`` means; NAME is the id that ``vm_snapshot`` was given."""
+        from muster.drivers.driver import DriverError
+
+        state = self.parts(ctx, id)
+        if state is None:
+            return None
+        try:
+            vm = self.vm_of(state)
+            found = _named(self.session(state["site"]).driver.snapshots(vm), state["name"])
+            if not found:
+                raise ModelError(f"VM '{state['vm']}' at site '{vm.site}' has no snapshot of Muster by that name")
+        except (DriverError, ModelError) as error:
+            ctx.diagnostics.add_error(f"Unable to import '{id}'", str(error))
+            return None
+        return {**state, "description": found[0].description, "hold": found[0].hold, **_seen(found[0])}
+
+
+def _named(snapshots: Any, name: str) -> list[Snapshot]:
+    """Muster's snapshot of this name: one, or none."""
+    return [snapshot for snapshot in snapshots if snapshot.operation == name][:1]
+
+
+def _seen(there: Snapshot) -> State:
+    return {"id": there.id, "created": format_time(there.created)}
