@@ -11,7 +11,8 @@ from typing import Any
 
 # What can happen to a call. Those of `HEARD` reach vCenter, and only the answer is lost.
 HEARD = ("answer dropped", "answer cut short", "silence", "HTML for an answer")
-UNHEARD = ("dropped", "HTML", "503", "redirect", "busy", "session ended")
+# "gone" is from then on, as where the controller is killed: nobody cleans up.
+UNHEARD = ("gone", "dropped", "HTML", "503", "redirect", "busy", "session ended")
 FAULTS = (*HEARD, *UNHEARD, "a lie")
 _LOGIN_PAGE = b"<html><head><title>Sign in</title></head><body><form action='/login'>&nbsp;</form></body></html>"
 _METHOD = re.compile(rb"<(?:\w+:)?Body>\s*<(\w+)")
@@ -20,11 +21,12 @@ _COOKIE = re.compile(r'vmware_soap_session="?([^";]+)')
 
 def _fault(kind: str, detail: str = "") -> bytes:
     return (
-        '<?xml version="1.0" encoding="UTF-8"?><soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"'
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        '<soapenv:Envelope xmlns:soapenv="http://schemas.xmlsoap.org/soap/envelope/"'
         ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><soapenv:Body><soapenv:Fault>'
         f"<faultcode>ServerFaultCode</faultcode><faultstring>{kind}</faultstring><detail>"
-        f'<{kind}Fault xmlns="urn:vim25" xsi:type="{kind}">{detail}</{kind}Fault></detail></soapenv:Fault>'
-        "</soapenv:Body></soapenv:Envelope>"
+        f'<{kind}Fault xmlns="urn:vim25" xsi:type="{kind}">{detail}</{kind}Fault>'
+        "</detail></soapenv:Fault></soapenv:Body></soapenv:Envelope>"
     ).encode()
 
 
@@ -32,7 +34,7 @@ _BUSY = _fault("TaskInProgress", '<task type="Task">task-of-others</task>')
 
 
 class Proxy:
-    """Passes on what it hears. `arm` makes the call number `at` (from 1) meet `fault`; `calls` are the methods since."""
+    """Passes on what it hears. `arm` makes call `at` (from 1) meet `fault`; `calls` are the methods since then."""
 
     def __init__(self, upstream: str, certificate: str, key: str) -> None:
         self.upstream, self.calls = upstream, list[str]()
@@ -87,6 +89,8 @@ class Proxy:
         with self.lock:
             self.calls.append(method)
             fault = self.fault if len(self.calls) == self.at else ""
+            if self.fault == "gone" and self.at and len(self.calls) > self.at:
+                fault = "gone"
         its = _COOKIE.search(handler.headers.get("Cookie") or "")
         if fault == "session ended" and its and method != "Login":
             self.ended.add(its.group(1))
@@ -99,9 +103,9 @@ class Proxy:
             self.struck = True  # it says that it has done what it was asked for, and names a task of before
             _answer(handler, 200, self.last_task.replace(b"LIE_Task", method.encode()))
             return
-        if fault in ("dropped", "HTML", "503", "redirect"):
+        if fault in ("gone", "dropped", "HTML", "503", "redirect"):
             self.struck = True
-            if fault == "dropped":
+            if fault in ("gone", "dropped"):
                 handler.close_connection = True
             elif fault == "HTML":
                 _answer(handler, 200, _LOGIN_PAGE, "text/html")

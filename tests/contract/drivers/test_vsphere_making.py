@@ -1,0 +1,332 @@
+"""vSphere: what is made of templates and of VMs, whose it is, and what becomes of what is somebody else's."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from muster.drivers.driver import Ambiguous, Conflict, Failed, Locked, NotFound, Snapshot, Template
+from muster.drivers.vsphere import connection
+from muster.model.fleet import Site
+from muster.model.vm import VM
+from pyVmomi import vim
+from vsphere_site import VsphereWorld, disk_spec, done, on_vsphere
+
+pytestmark = on_vsphere
+SPEC: dict[str, Any] = {
+    "cpus": 2,
+    "memory": "64 MiB",
+    "disks": [{"size": "2 MiB"}, {"size": "1 MiB"}],
+    "nics": [{"network": "DC0_DVPG0"}, {"network": "DC0_DVPG0", "connected": False}],
+}
+
+
+def copied(world: VsphereWorld, source: str = "debian", name: str = "a", **spec: Any) -> VM:
+    desired = world.wanted(name, **{**SPEC, **spec})
+    return world.driver.create(desired, world.mark(desired), Template("debian-12", source))
+
+
+def extra(world: VsphereWorld, vm: VM) -> dict[str, str]:
+    return {one.key: one.value for one in world.inside(vm).config.extraConfig}
+
+
+def test_a_copy_of_a_template(world: VsphereWorld) -> None:
+    template = world.template()
+    vm = copied(world)
+    assert world.changes(world.wanted(**SPEC)) == []
+    assert (vm.power, vm.state["built"], vm.state["ready"]) == ("off", True, False)
+    assert [nic["network"] for nic in vm["nics"]] == ["DC0_DVPG0"] * 2
+    assert world.inside(vm).config.uuid == vm.uuid  # what the guest sees
+    assert template.config.template
+    assert len([one for one in template.config.hardware.device if isinstance(one, vim.vm.device.VirtualDisk)]) == 1
+    assert [one.name for one in world.driver.list()] == [vm.name]  # a template is no VM
+
+
+def test_its_guest_is_told_who_it_is(world: VsphereWorld, tmp_path: Path) -> None:
+    world.template()
+    (tmp_path / "key.pub").write_text("ssh-ed25519 AAAA test\n", encoding="ascii")
+    ssh = {"user": "muster", "key": str(tmp_path / "key")}
+    world.driver.access = Site("vc", "vsphere", {**world.access.options, "ssh": ssh})
+    vm = copied(world)
+    told = {key: base64.b64decode(value) for key, value in extra(world, vm).items() if key in (
+        "guestinfo.metadata", "guestinfo.userdata")}  # fmt: skip
+    assert json.loads(told["guestinfo.metadata"]) == {"instance-id": vm.uuid, "local-hostname": vm.name}
+    head, _line, users = told["guestinfo.userdata"].partition(b"\n")
+    assert head == b"#cloud-config"
+    assert json.loads(users)["users"][0]["ssh_authorized_keys"] == ["ssh-ed25519 AAAA test"]
+    other = world.driver.clone(vm, world.wanted("b", **SPEC), world.mark(world.wanted("b")))
+    metadata = json.loads(base64.b64decode(extra(world, other)["guestinfo.metadata"]))
+    assert metadata == {"instance-id": other.uuid, "local-hostname": other.name}
+
+
+@pytest.mark.parametrize(("sizes", "spec", "words"), [
+    ((4 << 20,), {}, "has 4 MiB and does not fit into the disk 'root' of 2 MiB; nothing was made"),
+    ((1 << 20, 1 << 20, 1 << 20), {}, "has 3 disks, of which those at 0:2 would be none of the VM's"),
+])
+def test_a_template_that_does_not_fit(
+    world: VsphereWorld, sizes: tuple[int, ...], spec: dict[str, Any], words: str
+) -> None:
+    world.template(sizes=sizes)
+    before = world.picture()
+    with pytest.raises(Conflict, match=words):
+        copied(world, **spec)
+    assert world.picture() == before
+
+
+def test_templates_by_name_and_uuid(world: VsphereWorld) -> None:
+    template = world.template()
+    before = world.picture()
+    with pytest.raises(NotFound, match=r"there is no template 'debain' for the image .*; did you mean 'debian'"):
+        copied(world, "debain")
+    assert world.picture() == before
+    assert copied(world, template.config.instanceUuid).state["built"]
+
+
+def test_two_templates_of_a_name(world: VsphereWorld) -> None:
+    one = world.template()
+    folder = next(iter(world.content.rootFolder.childEntity)).vmFolder.CreateFolder("other")
+    done(folder.MoveIntoFolder_Task([one]))
+    world.template()
+    with pytest.raises(Ambiguous, match="2 templates are called 'debian'"):
+        copied(world)
+
+
+def test_a_clone_is_a_vm_of_its_own(world: VsphereWorld) -> None:
+    vm = world.made(**SPEC, tags={"owner": "shop"})
+    desired = world.wanted("b", tags={"owner": "other"}, disks=SPEC["disks"])
+    desired = replace(desired, spec={key: desired[key] for key in ("tags", "disks")})
+    other = world.driver.clone(vm, desired, world.mark(desired))
+    assert world.driver.clone(vm, desired, world.mark(desired)) == other
+    assert {one.uuid for one in world.driver.list()} == {vm.uuid, other.uuid}
+    assert other["cpus"] == 2
+    assert other["tags"] == {"owner": "other"}
+    assert not {nic["mac"] for nic in vm["nics"]} & {nic["mac"] for nic in other["nics"]}
+    assert world.driver.get(vm.name) == vm
+    world.driver.delete(other)
+    assert world.driver.get(vm.name) == vm
+    assert len(world.volumes()) == 2 * len(SPEC["disks"])  # a descriptor and its content for each
+
+
+def test_a_copy_that_somebody_makes_is_theirs(world: VsphereWorld) -> None:
+    """vCenter copies the extra configuration with the VM, and our mark in it."""
+    vm = world.made(**SPEC)
+    source = world.inside(vm)
+    done(source.CloneVM_Task(source.parent, "by-hand", vim.vm.CloneSpec(location=vim.vm.RelocateSpec(), powerOn=False,
+                                                                       template=False)))
+    found = {one.name: one for one in world.driver.list()}
+    assert found[vm.name].mark == world.mark(vm)
+    assert found["by-hand"].mark is None
+    assert "muster.mark" in extra(world, found["by-hand"])
+    with pytest.raises(Conflict, match="bears no ownership mark"):
+        world.driver.delete(found["by-hand"])
+
+
+def test_a_vm_that_was_renamed_and_moved_is_found(world: VsphereWorld) -> None:
+    vm = world.made(**SPEC)
+    folder = next(iter(world.content.rootFolder.childEntity)).vmFolder.CreateFolder("elsewhere")
+    done(folder.MoveIntoFolder_Task([world.inside(vm)]))
+    world.reconfigure(world.inside(vm), name="renamed")
+    assert world.driver.get(str(vm.uuid)).mark == vm.mark
+    assert world.driver.power(vm, "on").power == "on"
+    desired = world.wanted(**SPEC)
+    assert world.driver.create(desired, world.mark(desired), None).uuid == vm.uuid
+
+
+def test_a_disk_that_muster_did_not_make_outlives_the_vm(world: VsphereWorld) -> None:
+    vm = world.made(**SPEC)
+    inside = world.inside(vm)
+    controller = next(one.key for one in inside.config.hardware.device
+                      if isinstance(one, vim.vm.device.VirtualSCSIController))  # fmt: skip
+    theirs = disk_spec(3 << 20, 9, "LocalDS_1")
+    theirs.device.controllerKey = controller
+    world.reconfigure(inside, deviceChange=[theirs])
+    seen = world.driver.get(vm.name)
+    assert [disk["name"] for disk in seen["disks"]] == ["root", "disk1", "disk-0-9"]
+    path = seen.state["disks"]["disk-0-9"]["path"]
+    said: list[str] = []
+    world.driver.delete(seen, said.append)
+    left = [name for name in world.volumes() if not name.endswith("-flat.vmdk")]
+    assert [name.rpartition("/")[2] for name in left] == [path.rpartition("/")[2]]
+    assert any("leaving the disks at 0:9" in text for text in said)
+
+
+@pytest.mark.parametrize("on", [False, True])
+def test_the_way_back(world: VsphereWorld, on: bool) -> None:
+    """Hardware goes back; what the fleet says of its VM does not."""
+    world.template()
+    vm = copied(world, tags={"owner": "then"})
+    if on:
+        vm = world.driver.power(vm, "on")
+    taken = world.driver.take_snapshot(vm, "op", hold=True)
+    if on:
+        vm = world.driver.power(vm, "off")
+    desired = world.wanted(**{**SPEC, "cpus": 4}, tags={"owner": "now"})
+    vm = world.driver.apply(desired, vm, world.changes(desired))
+    assert (vm["cpus"], vm["tags"]) == (4, {"owner": "now"})
+    now = world.driver.revert_snapshot(vm, taken)
+    assert (now["cpus"], now["tags"], now.power) == (2, {"owner": "now"}, "on" if on else "off")
+    assert now.mark == vm.mark
+
+
+def test_snapshots_of_one_name_are_told_apart(world: VsphereWorld) -> None:
+    vm = world.made(**SPEC)
+    for _number in range(2):
+        world.foreign_snapshot(vm, "before", "")
+    first, second = world.driver.snapshots(vm)
+    assert first.id != second.id
+    assert second.parent == first.id
+    with pytest.raises(NotFound, match="find the snapshot 'before'"):
+        world.driver.revert_snapshot(vm, Snapshot("before", 1, ""))
+    world.driver.delete_snapshot(vm, second)
+    (left,) = world.driver.snapshots(vm)
+    assert left.id == "before"
+    world.driver.delete_snapshot(vm, first)  # by the id of when there were two
+    assert world.driver.snapshots(vm) == []
+
+
+def test_hot_add_where_the_vm_allows_it(world: VsphereWorld) -> None:
+    vm = world.made(**SPEC)
+    world.reconfigure(world.inside(vm), cpuHotAddEnabled=True, memoryHotAddEnabled=True)
+    vm = world.driver.power(world.driver.get(vm.name), "on")
+    more = world.wanted(**{**SPEC, "cpus": 4, "memory": "128 MiB"})
+    assert [change.how for change in world.changes(more)] == ["live", "live"]
+    assert world.driver.apply(more, vm, world.changes(more)).power == "on"
+    less = world.wanted(**SPEC)
+    assert [change.how for change in world.changes(less)] == ["power_cycle", "power_cycle"]
+
+
+def test_another_host(world: VsphereWorld) -> None:
+    vm = world.made(**SPEC, on=True)
+    other = next(name for name in ("DC0_C0_H0", "DC0_C0_H1") if name != vm["host"])
+    desired = world.wanted(**SPEC, host=other, zone="DC0_C0")
+    world.driver.check(desired)
+    assert [change.how for change in world.changes(desired)] == ["live"]
+    now = world.driver.apply(desired, vm, world.changes(desired))
+    assert (now["host"], now.power) == (other, "on")
+
+
+def test_a_host_to_begin_with_and_a_tier(world: VsphereWorld) -> None:
+    world.template()
+    world.driver.access = Site("vc", "vsphere", {**world.access.options, "tiers": {"fast": "LocalDS_1"}})
+    spec = {"host": "DC0_C0_H2", "disks": [{"size": "2 MiB", "tier": "fast"}]}
+    for vm, its in ((copied(world, name="a", **spec), {**SPEC, **spec}), (world.made("b", **spec), spec)):
+        assert (vm["host"], vm["disks"][0]["tier"], vm["disks"][0]["pool"]) == ("DC0_C0_H2", "fast", "LocalDS_1")
+        assert world.changes(world.wanted(vm.name.rpartition("-")[2], **its)) == []
+
+
+def test_what_somebody_else_wrote_meanwhile_is_not_overwritten(world: VsphereWorld) -> None:
+    vm = world.made(**SPEC, tags={"a": "1"})
+    desired = world.wanted(**SPEC, tags={"a": "2"})
+    world.reconfigure(world.inside(vm), numCPUs=3, annotation="theirs",
+                      extraConfig=[vim.option.OptionValue(key="their.key", value="1")])  # fmt: skip
+    world.driver.apply(desired, vm, [change for change in world.changes(desired) if change.keys[0] == "tags"])
+    assert world.inside(vm).config.annotation == "theirs"
+    assert world.inside(vm).config.hardware.numCPU == 3
+    assert extra(world, vm)["their.key"] == "1"
+
+
+def test_a_vm_that_another_task_holds_is_waited_for_then_named(
+    world: VsphereWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver: Any = world.driver
+    vm = world.made(**SPEC)
+    obj = world.inside(vm)
+    tries: list[int] = []
+
+    def busy(_state: Any = None) -> Any:
+        tries.append(1)
+        raise vim.fault.TaskInProgress(task=vim.Task("task-of-others"))
+
+    monkeypatch.setattr(type(obj), "PowerOnVM_Task", busy)
+    driver.tasks.lock_wait = 0.2
+    with pytest.raises(Locked, match=r"TaskInProgress.*it was waited for 0 s and left as it is.*cancels no task"):
+        driver.power(vm, "on")
+    assert len(tries) > 1
+
+
+def test_readiness_and_the_way_to_a_guest(world: VsphereWorld) -> None:
+    world.template()
+    vm = world.driver.power(copied(world), "on")
+    with pytest.raises(NotFound, match="its VMware Tools tell no address"):
+        world.driver.endpoint(vm, 22)
+    with pytest.raises(Failed, match="its VMware Tools told no address, and it made no progress for 0 s"):
+        world.driver.wait_ready(vm, stall=0.1)
+    told = {"SET.guest.ipAddress": "10.0.0.7", "SET.guest.toolsRunningStatus": "guestToolsRunning"}
+    world.reconfigure(
+        world.inside(vm), extraConfig=[vim.option.OptionValue(key=key, value=value) for key, value in told.items()]
+    )
+    ready = world.driver.wait_ready(vm)
+    assert (ready.state["ready"], ready.state["address"]) == (True, "10.0.0.7")
+    assert world.driver.endpoint(ready, 22) == ("10.0.0.7", 22)
+
+
+@pytest.mark.parametrize("told", ["127.0.0.1", "169.254.1.1", "$(reboot)", "-oProxyCommand=x", "fe80::1"])
+def test_an_address_that_leads_nowhere_is_none(world: VsphereWorld, told: str) -> None:
+    vm = world.driver.power(world.made(**SPEC), "on")
+    world.reconfigure(world.inside(vm), extraConfig=[vim.option.OptionValue(key="SET.guest.ipAddress", value=told)])
+    assert "address" not in world.driver.get(vm.name).state
+
+
+def test_the_list_comes_in_pages_and_in_one_conversation(world: VsphereWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(7):
+        world.foreign(f"f{number}")
+    whole = world.driver.list()
+    driver: Any = world.driver
+    asked: list[str] = []
+    invoke = driver.session._stub.InvokeMethod
+
+    def counted(obj: Any, info: Any, *arguments: Any) -> Any:
+        asked.append(info.wsdlName)
+        return invoke(obj, info, *arguments)
+
+    monkeypatch.setattr(driver.session._stub, "InvokeMethod", counted)
+    monkeypatch.setattr(connection, "_PAGE", 4)
+    assert driver.list() == whole
+    assert len(whole) == 7
+    assert asked[:2] == ["CreateContainerView", "RetrievePropertiesEx"]
+    assert set(asked[2:-1]) == {"ContinueRetrievePropertiesEx"}
+    assert asked[-1] == "DestroyView"
+    asked.clear()
+    monkeypatch.setattr(connection, "_PAGE", 500)
+    driver.list()
+    assert len(asked) == 3
+
+
+def test_a_vm_without_a_configuration_is_told_and_not_taken_for_absent(world: VsphereWorld) -> None:
+    """As vCenter tells of one whose host or datastore it cannot reach, or that a task is just making."""
+    vm = world.made(**SPEC)
+    driver: Any = world.driver
+    survey = driver.session.survey
+
+    def blind(*arguments: Any) -> Any:
+        return [
+            (obj, {key: value for key, value in its.items() if not key.startswith("config.")}
+             if isinstance(obj, vim.VirtualMachine) else its)
+            for obj, its in survey(*arguments)
+        ]  # fmt: skip
+
+    driver.session.survey = blind
+    driver.session.properties = lambda objects, paths, *_more: [
+        {"name": vm.name, "runtime.connectionState": "inaccessible"} for _one in objects
+    ]
+    (seen,) = driver.list()
+    assert (seen.name, seen.mark, seen["cpus"]) == (vm.name, None, None)
+    desired = replace(world.wanted(**SPEC))
+    with pytest.raises(Conflict, match="another VM of this name exists"):
+        driver.create(desired, world.mark(desired), None)
+
+
+def test_survey(world: VsphereWorld) -> None:
+    vm = world.made(**SPEC)
+    found = world.driver.survey(world.driver.list())
+    assert [host.name for host in found.hosts] == ["DC0_C0_H0", "DC0_C0_H1", "DC0_C0_H2"]
+    assert all(host.cpus > 0 and host.memory > 1 << 30 for host in found.hosts)
+    (pool,) = found.pools
+    assert (pool.name, pool.promised) == (world.pool, 3 << 20)
+    assert pool.size >= pool.free > 0
+    assert found.placed == {vm.uuid: vm["host"]}
+    assert found.loose is None
