@@ -24,6 +24,10 @@ _STEP = re.compile(r"([A-Za-z_][A-Za-z0-9_-]{0,127})|\[([0-9]{1,6})\]")
 _PATH = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_-]{0,127})(?:\.[A-Za-z_][A-Za-z0-9_-]{0,127}|\[[0-9]{1,6}\]){0,31}")
 
 
+LATER = "known only after apply"  # of a plan
+UNTOLD = "not told by the platform"  # of what runs
+
+
 class DocumentError(ValueError):
     """The document cannot be judged. Its text is a clause that goes after the VM's name."""
 
@@ -38,7 +42,7 @@ class Absent:
     def reason(self) -> str:
         """A clause for a sentence: what is missing and in which way."""
         what = self.path or "a value"
-        return f"{what} is not set" if self.settled else f"{what} is known only after apply"
+        return f"{what} is not set" if self.settled else f"{what} is {LATER}"
 
 
 def normal(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from .context import FROM_OTHERS, enrich
-from .documents import Absent, DocumentError, normal
+from .documents import LATER, UNTOLD, Absent, DocumentError, normal
 from .expressions import explained
 from .observed import observed
 from .report import CODES, Report, Subject, Table
@@ -103,6 +103,8 @@ def _judge(document: Mapping[str, Any], table: Table, waivers: Waivers, now: dat
             outcome, clause = "unknown", "nobody looked into the guest"
         else:
             outcome, clause = verdict(rule, plain, now)
+            if table.stage != "plan":
+                clause = clause.replace(LATER, UNTOLD)
         if outcome in ("pass", "not_applicable"):
             codes.append(CODES[outcome])
             continue

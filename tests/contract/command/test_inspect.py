@@ -44,11 +44,11 @@ def test_every_vm_is_judged_and_left_as_it_is(world: World, sites: Path, capsys:
     code, document = inspect(sites, world, capsys)
     assert code == 0, "a report is no gate"
     assert foreign.name in {vm["name"] for vm in document["vms"]}
-    found = outcomes(document, foreign.name)
-    assert found["tag-owner"] == "fail"
+    vsphere = world.access.platform == "vsphere"  # where tags live in another service than VMs
+    assert outcomes(document, foreign.name)["tag-owner"] == ("unknown" if vsphere else "fail")
     assert document["compliance"]["packs"] == ["muster/inspect"]
     assert world.picture() == before
-    assert inspect(sites, world, capsys, "--fail-on", "medium")[0] == 1
+    assert inspect(sites, world, capsys, "--fail-on", "low")[0] == 1
 
 
 @on_proxmox

@@ -38,7 +38,7 @@ OUTCOME = {
     "missing": ("memory > `1`", None, {}, "unknown", "web at lab: this cannot be told: memory is not set."),
     "null": ("memory > `1`", None, {"memory": None}, "unknown", "web at lab: this cannot be told: memory is not set."),
     "later": ("memory > `1`", None, {"unknown": ["memory"]}, "unknown",
-              "web at lab: this cannot be told: memory is known only after apply."),
+              "web at lab: this cannot be told: memory is not told by the platform."),
     "not applicable": ("a", "profile == 'web'", {"profile": "db"}, "not_applicable",
                        "'Title' does not apply to web at lab."),
     "perhaps applicable": ("memory > `1`", "profile == 'web'", {"memory": 2}, "unknown",
@@ -60,6 +60,12 @@ OUTCOME = {
 @pytest.mark.parametrize(("expect", "when", "document", "outcome", "sentence"), OUTCOME.values(), ids=OUTCOME.keys())
 def test_outcome(expect: str, when: str | None, document: dict[str, Any], outcome: str, sentence: str) -> None:
     assert one(expect, document, when) == (outcome, sentence)
+
+
+def test_what_a_plan_does_not_tell_comes_with_its_apply() -> None:
+    [finding] = check([{"name": "web", "site": "lab", "unknown": ["memory"]}], [rule("memory > `1`", stages=("plan",))],
+                      "plan", now=NOW).findings
+    assert finding.sentence == "web at lab: this cannot be told: memory is known only after apply."
 
 
 def test_a_guest_that_nobody_looked_into_is_unknown_to_every_rule() -> None:

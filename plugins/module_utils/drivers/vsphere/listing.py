@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from ...model.vm import VM
 from .. import ownership
 from ..driver import Failed, NotFound, Unreachable
-from . import devices
+from . import devices, settings
 from . import mark as marks
 from .connection import Session
 from .sdk import vim
@@ -38,6 +38,7 @@ PATHS = (
     "runtime.connectionState",
     "runtime.host",
     "runtime.powerState",
+    *settings.PATHS,
 )
 _LIGHT = ("name", "config.instanceUuid", "config.template")
 Properties = Mapping[str, Any]
@@ -207,13 +208,17 @@ def _read(session: Session, obj: Any, one: Properties, near: Around, name: str) 
         field for field, key in (("cpus", "config.cpuHotAddEnabled"), ("memory", "config.memoryHotAddEnabled"))
         if one.get(key)
     ]
-    state["disks"] = {disk_name(disk): {"place": disk.place, "path": _path(disk)} for disk in drives}
-    state["nics"] = {nic_name(nic): {"model": type(nic.device).__name__.rpartition(".")[2]} for nic in cards}
+    state["disks"] = {disk_name(disk): {"place": disk.place, "path": _path(disk), **settings.disk(disk, hardware)}
+                      for disk in drives}
+    state["nics"] = {nic_name(nic): settings.nic(nic) for nic in cards}
+    state["vsphere"] = settings.facts(one, hardware)
     state["tools"] = str(one.get("guest.toolsRunningStatus") or "")
     address = _address(one.get("guest.ipAddress")) if power == "on" else ""
     if address:
         state["address"], state["addresses"] = address, [address]
-    if written is not None:
+    if written is None:
+        state["unknown"] = ["tags"]  # of others: they live in a service of their own, which is not asked
+    else:
         spec.update({key: value for key, value in written.fields.items() if key in marks.FIELDS and value is not None})
         state |= {"seed": written.seed, "ready": written.ready, "built": written.built}
         tiers = {disk["name"]: disk.get("tier") for disk in written.fields.get("disks") or ()}
