@@ -147,19 +147,22 @@ class DrillData(_Data):
         records = repository.drills(vm)
         last: Mapping[str, Any] = records[-1] if records else {"outcome": "never"}
         passed = [record["time"] for record in records if record.get("outcome") == "passed"]
-        measured = {key: last.get(key) for key in ("rto_seconds", "rpo_seconds")}
         point = last.get("restore_point")
         return {
             "outcome": last["outcome"] if last.get("outcome") in _OUTCOMES else "not_tested", "time": _time(last),
             "restore_point": point if isinstance(point, str) else None,
             "last_passed": _time({"time": passed[-1]}) if passed else None,
-            **{key: value if type(value) in (int, float) and 0 <= value < 1e12 else None
-               for key, value in measured.items()},
+            **{key: _seconds(last.get(key)) for key in ("rto_seconds", "rpo_seconds")},
         }
 
 
 def _time(record: Mapping[str, Any]) -> str | None:
     return format_time(record["time"]) if "time" in record else None
+
+
+def _seconds(value: Any) -> float | None:
+    """A measure of a record, which anybody may have written who can write to the repository."""
+    return value if type(value) in (int, float) and 0 <= value < 1e12 else None
 
 
 def _owned(vm: VM, settings: Settings) -> bool:

@@ -48,6 +48,10 @@ def _run(options: argparse.Namespace) -> int:
         from . import rules
 
         return rules.run(options)
+    if options.command == "adopt":
+        from . import adopt
+
+        return adopt.run(options)
     return _version()
 
 
@@ -75,7 +79,7 @@ def _version() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from . import check, rules
+    from . import adopt, check, rules
 
     parser = argparse.ArgumentParser(prog="muster", description="One rulebook for virtual machines: from the fleet "
                                      "file and the Terraform plan to the hypervisor and the guest.")
@@ -89,6 +93,11 @@ def _parser() -> argparse.ArgumentParser:
         description="Report what matters today at a site that exists already: every VM of it, whoever made it. Reads "
         "alone; an account that may only read is enough."))
     rules.add_arguments(commands.add_parser("rules", help="list, explain and test rules, write their documentation"))
+    adopt.add_arguments(commands.add_parser(
+        "adopt", help="take VMs that exist already into the fleet file and Terraform",
+        description="Write entries of the fleet file and Terraform's import blocks for VMs of a site that exist "
+        "already. The next plan imports them and changes nothing. VMs that bear the fleet's mark are adopted; others "
+        "where --take names them."))
     commands.add_parser("version", help="show the version")
     return parser
 

@@ -94,6 +94,7 @@ class Capability(enum.StrEnum):
     TEMPLATE = "template"  # create as a copy of a template that the site keeps
     CONSOLE = "console"  # boot progress can be followed
     GUEST_EXEC = "guest_exec"  # run a program in the guest without its network
+    ADOPT = "adopt"  # put the ownership mark on a VM that somebody else made
     SURVEY = "survey"  # what the hosts and storage pools have, and which disks no VM uses
 
 
@@ -298,6 +299,11 @@ class Driver(ABC):
     @abstractmethod
     def apply(self, desired: VM, actual: VM, todo: Sequence[Change], progress: Progress = silent) -> VM:
         """Do exactly the changes of `todo`; those by power cycle shut the guest down and start it again."""
+
+    def adopt(self, vm: VM, mark: Mark, owner: str | None = None) -> VM:
+        """Put `mark` on a VM that bears none, or that of the fleet `owner`, and change nothing else of it. Conflict
+        where it bears another one. Its disks stay nobody's: `delete` leaves them."""
+        raise self.lacks(Capability.ADOPT, vm)
 
     @abstractmethod
     def delete(self, vm: VM, progress: Progress = silent) -> None:

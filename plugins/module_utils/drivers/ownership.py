@@ -10,7 +10,7 @@ import json
 import re
 import uuid as uuids
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..model.normal import normalise
@@ -106,6 +106,21 @@ def not_owned(doing: str, site: str, vm: str) -> Conflict:
         vm=vm,
         todo="Muster changes only VMs that it made or was told to adopt",
     )
+
+
+def taken_over(written: Written | None, mark: Mark, owner: str | None, site: str, vm: str) -> Written | None:
+    """What is kept on a VM that `mark` takes over from `owner` (None: from nobody that Muster knows); None where it
+    bears `mark` already. Raises Conflict for a VM of another fleet, and for one that is half made."""
+    if written is None and owner is None:
+        return Written(mark)
+    if written is not None and (written.mark.fleet, written.mark.vm) == (mark.fleet, mark.vm):
+        return None
+    if written is None or written.mark.fleet != owner or not written.built:
+        whose = "nobody's that Muster knows" if written is None else f"of the fleet '{written.mark.fleet}'" + (
+            "" if written.built else " and half made")
+        raise Conflict(f"unable to adopt the VM: it is {whose}; it was left as it is", site=site, vm=vm,
+                       todo="Name the fleet that it is taken from, or leave it there")
+    return replace(written, mark=mark)
 
 
 def adopted(desired: VM, uuid: str, mark: Mark, there: VM) -> VM | None:

@@ -39,6 +39,7 @@ CALLS: dict[Capability, Callable[[World, Driver, VM, Path], object]] = {
         world.wanted("twin"), world.mark(world.wanted("twin")), Template("x", "debian")
     ),
     Capability.CONSOLE: lambda world, driver, vm, folder: driver.wait_ready(vm, stall=1, timeout=1),
+    Capability.ADOPT: lambda world, driver, vm, folder: driver.adopt(vm, world.mark(world.wanted("twin"))),
     Capability.SURVEY: lambda world, driver, vm, folder: driver.survey([vm]),
     Capability.GUEST_EXEC: lambda world, driver, vm, folder: driver.execute(vm, ["true"], timeout=1),
 }

@@ -29,6 +29,7 @@ METHODS = {
     Capability.TEMPLATE: "create",
     Capability.CONSOLE: "wait_ready",
     Capability.GUEST_EXEC: "execute",
+    Capability.ADOPT: "adopt",
     Capability.SURVEY: "survey",
 }
 

@@ -30,7 +30,7 @@ from ..driver import (
     Template,
     silent,
 )
-from ..ownership import adopted, identity, not_owned
+from ..ownership import adopted, identity, not_owned, taken_over
 from . import backup, build, changes, forwards, guest, listing, room, snapshots, support, survey
 from . import domain as xml
 from . import mark as marks
@@ -62,6 +62,7 @@ class LibvirtDriver(Driver):
             Capability.IMAGE,
             Capability.CONSOLE,
             Capability.GUEST_EXEC,
+            Capability.ADOPT,
             Capability.SURVEY,
         }
     )
@@ -74,7 +75,8 @@ class LibvirtDriver(Driver):
             self.hostname = self.connection.getHostname()
         if self.type == "test":  # libvirt's own test driver keeps all in memory: it runs no guest and holds no bytes
             self.capabilities = frozenset(
-                {Capability.POWER, Capability.CHANGE, Capability.SNAPSHOT, Capability.REVERT, Capability.SURVEY}
+                {Capability.POWER, Capability.CHANGE, Capability.SNAPSHOT, Capability.REVERT, Capability.ADOPT,
+                 Capability.SURVEY}
             )
         self.remote = is_remote(str(access["uri"] or ""))
         self.volumes = Volumes(self.connection, self.site, str(access.options.get("pool") or "default"))
@@ -209,6 +211,15 @@ class LibvirtDriver(Driver):
             self._forward(domain, desired)
         if restart:
             self._ready(domain, True)
+        return self.reread(domain)
+
+    def adopt(self, vm: VM, mark: Mark, owner: str | None = None) -> VM:
+        domain = self.domain(vm)
+        with told(self.site, vm.name, "adopt the VM"):
+            now = marks.read(xml.parse(domain.XMLDesc(0)))
+            written = taken_over(now, mark, owner, self.site, vm.name)
+            if written is not None:
+                build.write_mark(domain, replace(written, fields={**build.mark_fields(vm), **written.fields}))
         return self.reread(domain)
 
     def _ready(self, domain: Any, ready: bool) -> None:

@@ -29,7 +29,7 @@ from ..driver import (
     Template,
     silent,
 )
-from ..ownership import Written, identity, not_owned
+from ..ownership import Written, identity, not_owned, taken_over
 from . import archive as archives
 from . import build, changes, guest, listing, snapshots, support, survey
 from . import config as text
@@ -68,6 +68,7 @@ class ProxmoxDriver(Driver):
             Capability.TEMPLATE,
             Capability.CONSOLE,
             Capability.GUEST_EXEC,
+            Capability.ADOPT,
             Capability.SURVEY,
         }
     )
@@ -252,6 +253,24 @@ class ProxmoxDriver(Driver):
         if restart:
             self._mark(actual, ready=True)
         return listing.current(self.api, actual)
+
+    def adopt(self, vm: VM, mark: Mark, owner: str | None = None) -> VM:
+        node, vmid, config, _resource = listing.find(self.api, vm)
+        written = taken_over(marks.read(config, vmid), mark, owner, self.site, vm.name)
+        if written is not None:
+            own = text.uuid_of(config)
+            if own is None:
+                raise Conflict(
+                    "unable to adopt the VM: it has no UUID, by which it would be known again",
+                    site=self.site,
+                    vm=vm.name,
+                    todo=f"Give it one, while it is off: qm set {vmid} --smbios1 uuid=$(uuidgen)",
+                )
+            fields = {**marks.fields(vm), **written.fields}
+            platform = {"vmid": vmid, "devices": {}, **written.platform, "uuid": own}
+            new = replace(written, fields=fields, platform=platform)
+            write_mark(self, f"nodes/{node}/qemu/{vmid}", vm.name, new, config)
+        return listing.current(self.api, vm)
 
     def _mark(
         self,
