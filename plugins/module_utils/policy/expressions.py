@@ -18,7 +18,7 @@ from .documents import Absent, DocumentError, normal
 from .functions import FUNCTIONS, SPECIAL, CallError
 from .patterns import Pattern, PatternError
 from .runtime import EvaluationError, truthy
-from .tree import Node, path_of, steps_of
+from .tree import Node, read_by, shown, steps_of
 from .writer import TooDeep
 
 MAX_LENGTH = 1_000
@@ -71,9 +71,9 @@ class Expression:
         """Each of `paths` with its steps: ``("disks[0].size", ("disks", 0, "size"))``."""
         found: dict[str, tuple[str | int, ...]] = {}
         for node in self._read():
-            steps = steps_of(node)
+            steps = read_by(node)
             if steps:
-                found.setdefault(path_of(node), steps)
+                found.setdefault(shown(steps), steps)
         return tuple(found.items())
 
     @cached_property
@@ -88,7 +88,7 @@ class Expression:
         waiting = [self.tree]
         while waiting:
             node = waiting.pop(0)
-            if steps_of(node) or node["type"] == "current":
+            if steps_of(node) or node["type"] == "current" or (node["type"] in _CHAINS and read_by(node)):
                 yield node
             elif node["type"] in _CHAINS:
                 waiting.insert(0, node["children"][0])

@@ -47,6 +47,8 @@ OUTCOME = {
     "error": ("memory > `1`", None, {"memory": "lots"}, "error",
               "web at lab: this could not be judged: 'expect' could not be evaluated: "
               "a string and a number have no order; compare two numbers."),
+    "asked for with a default": ("vsphere.default(logging, `false`)", None, {"vsphere": {"extra_config": {}}}, "fail",
+                                 "web at lab: vsphere.logging is not set. Why."),
     "truthy text": ("profile", None, {"profile": "no"}, "error",
                     "web at lab: this could not be judged: 'expect' gave neither true nor false; compare it with "
                     "something."),
