@@ -93,8 +93,7 @@ def _known(value: Any, keys: Keys, later: dict[Keys, Any]) -> Any:
         later[keys] = value
         return None
     if isinstance(value, Mapping):
-        found = {name: _known(item, (*keys, name), later) for name, item in value.items()}
-        return {name: item for name, item in found.items() if item is not None}
+        return {name: _known(item, (*keys, name), later) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_known(item, (*keys, index), later) for index, item in enumerate(value)]
     return value

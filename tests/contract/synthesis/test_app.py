@@ -59,8 +59,8 @@ def test_what_is_written(tmp_path: Path) -> None:
     assert vms["_2nd"]["name"] == "2nd"
     assert lab["provider"]["muster"] == [{"fleet_file": "../../../fleet.yml"}]
     assert lab["terraform"] == {"backend": {"local": {"path": "../../../terraform.lab.tfstate"}},
-                                "required_providers": {"muster": {"source": "muster.fleet/muster/muster",
-                                                                          "version": f">= {VERSION}"}}}
+                                "required_providers": {"muster": {
+                                    "source": "muster.fleet/muster/muster", "version": f">= {VERSION}"}}}
     assert found["dc"]["resource"]["muster_vm"].keys() == {"backend"}
     assert "resource" not in found["vc"]  # the VMs of a site that lost its last are taken down by its stack
 
@@ -107,7 +107,10 @@ def test_the_backend(tmp_path: Path, state: dict[str, Any]) -> None:
 
 # Rules
 
-OWNERLESS: dict[str, Any] = {"tags": {"environment": "test", "cost_center": "4711"}, "site": "lab"}
+SIBLINGS: dict[str, Any] = {"pack": "ours", "version": "1", "title": "Ours", "rules": [{
+    "id": "siblings", "title": "A service has two VMs", "severity": "high", "stages": ["spec"], "why": "One is none.",
+    "expect": "sibling_count > `0`",
+    "tests": {"pass": [{"sibling_count": 1}], "fail": [{"sibling_count": 0}]}}]}
 
 
 def checked(folder: Path) -> dict[tuple[str, str], str]:
@@ -145,18 +148,13 @@ def test_a_waiver(tmp_path: Path) -> None:
 
 
 def test_rules_know_the_whole_fleet(tmp_path: Path) -> None:
-    """A rule on peers is judged with the VMs of all sites in sight."""
-    (tmp_path / "ours.yml").write_text(json.dumps({
-        "pack": "ours", "version": "1", "title": "Ours", "rules": [
-            {"id": "peers", "title": "Two of a group", "severity": "high", "stages": ["spec"], "why": "One is none.",
-             "when": "present(anti_affinity)", "expect": "peer_count > `0`",
-             "tests": {"pass": [{"anti_affinity": "a", "peer_count": 1}],
-                       "fail": [{"anti_affinity": "a", "peer_count": 0}]}}]}))
-    made = fleet(rules=["./ours.yml"], vms={"web": {"count": 2, "anti_affinity": "web"}})
+    """A rule on siblings is judged with the VMs of all sites in sight."""
+    (tmp_path / "ours.yml").write_text(json.dumps(SIBLINGS))
+    made = fleet(rules=["./ours.yml"], vms={"web": {"count": 2, "tags": {"service": "shop"}}})
     synthesised(tmp_path, made)
     made["vms"]["web"]["count"] = 1
     (tmp_path / "fleet.yml").write_text(json.dumps(made))
-    assert "Rule peers (high): Two of a group" in run(tmp_path).errors
+    assert "Rule siblings (high): A service has two VMs" in run(tmp_path).errors
 
 
 # What is wrong

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import itertools
 import json
@@ -15,7 +16,7 @@ import pytest
 from cdk_apps import CHECKOUT, LIBRARIES, needs_node, run, stacks
 from muster.model.errors import ModelErrors
 from muster.model.fields import VM_FIELDS
-from test_app import GOOD, fleet
+from test_app import GOOD, SIBLINGS, fleet
 
 pytestmark = needs_node
 EXAMPLES = re.findall(r"```python\n(.*?)```", (CHECKOUT / "docs" / "cdktf.md").read_text(encoding="utf-8"), re.DOTALL)
@@ -127,6 +128,20 @@ def test_a_site_of_another_platform(stack: Any) -> None:
         CDK.stacks.FleetStack(app, loaded, "nowhere")
 
 
+def test_one_site_alone_is_judged_with_the_whole_fleet(tmp_path: Path) -> None:
+    """A service whose other VM is at another site has two."""
+    from muster.model.fleet import load_fleet
+
+    (tmp_path / "ours.yml").write_text(json.dumps(SIBLINGS))
+    vms = {"web": {"tags": {"service": "shop"}}, "far": {"site": "dc", "tags": {"service": "shop"}}}
+    document = fleet(rules=["./ours.yml"], vms=vms)
+    for loaded, good in ((document, True), ({**document, "vms": {"web": vms["web"]}}, False)):
+        app = CDK.cdk.App(outdir=str(tmp_path / str(good)))
+        CDK.stacks.FleetStack(app, load_fleet(json.dumps(loaded), str(tmp_path / "fleet.yml")), "lab")
+        with contextlib.nullcontext() if good else pytest.raises(RuntimeError, match="Rule siblings"):
+            app.synth()
+
+
 def test_the_arguments_are_the_fields() -> None:
     arguments = inspect.signature(CDK.stacks.Vm).parameters
     assert [name for name in arguments if name in VM_FIELDS] == list(VM_FIELDS)
@@ -136,8 +151,8 @@ def test_the_arguments_are_the_fields() -> None:
 @pytest.mark.skipif(shutil.which("terraform") is None, reason="there is no terraform on the path")
 def test_text_is_data_to_terraform(tmp_path: Path) -> None:
     """Whatever stands in a fleet file, Terraform takes it as it is: as a value, and as a key."""
-    texts = ["${file(\"/etc/passwd\")}", "%{if true}", "é\"\\~", *("".join(signs) for length in range(1, 6)
-                                                                for signs in itertools.product("$%{}", repeat=length))]
+    signs = ["".join(some) for length in range(1, 6) for some in itertools.product("$%{}", repeat=length)]
+    texts = ["${file(\"/etc/passwd\")}", "%{if true}", "é\"\\~", *signs]
     escaped = [CDK.stacks.written.escaped(text) for text in texts]
     (tmp_path / "main.tf.json").write_text(json.dumps({"output": {
         "list": {"value": escaped}, "keys": {"value": dict.fromkeys(escaped, 1)}}}))

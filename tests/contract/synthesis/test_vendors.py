@@ -105,6 +105,7 @@ def test_vsphere(tmp_path: Path) -> None:
             (disk["name"], disk["size"], pool, disk.get("iops_limit")) for disk in vm["disks"]]
         assert [(nic["network"], nic.get("mac"), nic.get("bandwidth_limit")) for nic in document["nics"]] == [
             (nic["network"], nic.get("mac"), nic.get("bandwidth_limit")) for nic in vm["nics"]]
+    assert [disk["unit_number"] for disk in stack["resource"]["vsphere_virtual_machine"]["db"]["disk"]] == [0, 1]
     assert found["front"]["cpu_topology"] == {"sockets": 2, "cores": 2, "threads": 1}
     assert stack["resource"]["vsphere_virtual_machine"]["db"]["lifecycle"] == {"prevent_destroy": True}
     assert stack["resource"]["vsphere_compute_cluster_vm_anti_affinity_rule"]["apart-front"]["virtual_machine_ids"] == [
