@@ -180,3 +180,30 @@ def test_functions(terraform: Terraform) -> None:
     assert shown == {"size": 2 << 30, "time": 129600}
     terraform.more["output"]["size"]["value"] = call % ("bytes", "lots")
     assert "'lots' is not a size" in terraform.refused()
+
+
+def test_the_rules_on_one_vm(ruled: Terraform) -> None:
+    """In an expression: of a resource, of an object, with packs of a file or the baseline."""
+    ruled.provider["packs"] = []
+    ruled.vms = {"a": {**OFF, "tags": {"note": "x"}}}
+    call = "${[for one in provider::muster::check(%s) : one.rule]}"
+    ruled.more = {"output": {
+        "resource": {"value": call % 'muster_vm.a, "./ours.yml"'},
+        "object": {"value": call % '{name = "x", cpus = 2, tags = {owner = "me"}, disks = [{size = "2 MiB"}]}, '
+                   '"./ours.yml"'},
+        "baseline": {"value": "${length(provider::muster::check(muster_vm.a)) > 0}"}}}
+    ruled.apply()
+    shown = {name: one["value"] for name, one in json.loads(ruled.run("output", "-json")).items()}
+    assert sorted(shown["resource"]) == ["owner", "two"]
+    assert shown["object"] == []
+    assert shown["baseline"] is True
+
+
+@pytest.mark.parametrize(("vm", "says"), [
+    ("{cpu = 2}", "did you mean 'cpus'"), ("{cpus = 0}", "cpus: 0 is too small"), ('"web"', "a VM is an object"),
+    ('{disks = ["x"]}', "disks[0]"), ('{name = "../x"}', "is not possible"), ("{cpus = 2}, \"./no.yml\"", "no.yml"),
+    ('{memory = "2 GiB", secure_boot = true}', "secure boot needs UEFI"), ("null", "null"),
+])
+def test_no_vm_for_the_rules(terraform: Terraform, vm: str, says: str) -> None:
+    terraform.more = {"output": {"it": {"value": "${provider::muster::check(" + vm + ")}"}}}
+    assert says in terraform.refused()

@@ -1,0 +1,7 @@
+data "muster_vm" "web" {
+  name = "web"
+}
+
+output "address" {
+  value = data.muster_vm.web.address
+}

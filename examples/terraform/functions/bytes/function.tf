@@ -1,0 +1,3 @@
+output "bytes" {
+  value = provider::muster::bytes("2 GiB") # 2147483648
+}

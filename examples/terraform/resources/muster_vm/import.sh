@@ -1,0 +1,1 @@
+terraform import muster_vm.db lab/db
