@@ -30,17 +30,18 @@ class Backend:
     needed: tuple[str, ...] = ()
     always: Mapping[str, Any] = field(default_factory=dict)
     ours: tuple[str, ...] = ()
+    end: str = ""  # of every place
 
 
 BACKENDS: dict[str, Backend] = {
     "local": Backend("path"),
-    "s3": Backend("key", ("bucket",), {"use_lockfile": True, "encrypt": True}),
-    "azurerm": Backend("key", ("storage_account_name", "container_name")),
+    "s3": Backend("key", ("bucket",), {"use_lockfile": True, "encrypt": True}, end=".tfstate"),
+    "azurerm": Backend("key", ("storage_account_name", "container_name"), end=".tfstate"),
     "gcs": Backend("prefix", ("bucket",)),
     "http": Backend("address", ("address",), {}, ("lock_address", "unlock_address")),
     "consul": Backend("path", (), {"lock": True}),
     "pg": Backend("schema_name"),
-    "kubernetes": Backend("secret_suffix"),
+    "kubernetes": Backend("secret_suffix", end=".state"),  # which must not end with a number
 }
 
 
@@ -65,8 +66,7 @@ class State:
             address = f"{self.settings['address'].rstrip('/')}/{place}"
             lock = {"lock_address": f"{address}/lock", "unlock_address": f"{address}/lock"}
             return {**self.settings, "address": address, **lock}
-        suffix = ".tfstate" if kind.place == "key" else ""
-        return {**self.settings, **kind.always, kind.place: place + suffix}
+        return {**self.settings, **kind.always, kind.place: place + kind.end}
 
 
 def read_state(value: object, path: Path, problems: list[ModelError], folder: str) -> State:

@@ -65,6 +65,12 @@ def test_what_is_written(tmp_path: Path) -> None:
     assert "resource" not in found["vc"]  # the VMs of a site that lost its last are taken down by its stack
 
 
+def test_the_example_fleet(tmp_path: Path) -> None:
+    """The fleet of `make demo` is one that the rules let pass."""
+    ran = run(tmp_path, str(CHECKOUT / "examples" / "acme" / "fleet.yml"))
+    assert (ran.code, ran.said, ran.errors) == (0, f"{Path('cdktf.out/stacks/lab')}: 2 VMs\n", "")
+
+
 def test_both_libraries_write_the_same(tmp_path: Path) -> None:
     made = fleet(state={"backend": "s3", "settings": {"bucket": "acme"}})
     made["vms"]["web"]["overrides"] = {"2": {"nics": None, "tags": {"note": "${x} %{y} #{z} \"'"}}}

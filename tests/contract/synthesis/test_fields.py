@@ -15,7 +15,7 @@ from muster.model.fields import VM_FIELDS, Field, argument_spec
 from muster.model.normal import normalise
 from muster.model.reference import options
 from muster.model.schema import fleet_schema
-from muster_provider import schema
+from muster_provider import schema, values
 from vm_strategies import specs
 
 FLEET = fleet_schema()
@@ -112,3 +112,5 @@ def test_the_construct_writes_what_means_the_same(given: dict[str, Any]) -> None
     normal = normalise(given)
     shown = json.loads(json.dumps(written(normal)).replace("$${", "${").replace("%%{", "%{"))
     assert normalise(shown) == normal
+    taken = values.read(shown)
+    assert (taken.spec, taken.problems) == (normal, ())
