@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 from muster.drivers.driver import Ambiguous, Conflict, Failed, Locked, NotFound, Snapshot, Template
-from muster.drivers.vsphere import connection
+from muster.drivers.vsphere import bulk, connection
 from muster.model.fleet import Site
 from muster.model.vm import VM
 from pyVmomi import vim
 from vsphere_site import VsphereWorld, disk_spec, done, on_vsphere
 
-pytestmark = on_vsphere
 SPEC: dict[str, Any] = {
     "cpus": 2,
     "memory": "64 MiB",
@@ -34,6 +33,7 @@ def extra(world: VsphereWorld, vm: VM) -> dict[str, str]:
     return {one.key: one.value for one in world.inside(vm).config.extraConfig}
 
 
+@on_vsphere
 def test_a_copy_of_a_template(world: VsphereWorld) -> None:
     template = world.template()
     vm = copied(world)
@@ -46,6 +46,7 @@ def test_a_copy_of_a_template(world: VsphereWorld) -> None:
     assert [one.name for one in world.driver.list()] == [vm.name]  # a template is no VM
 
 
+@on_vsphere
 def test_its_guest_is_told_who_it_is(world: VsphereWorld, tmp_path: Path) -> None:
     world.template()
     (tmp_path / "key.pub").write_text("ssh-ed25519 AAAA test\n", encoding="ascii")
@@ -63,6 +64,7 @@ def test_its_guest_is_told_who_it_is(world: VsphereWorld, tmp_path: Path) -> Non
     assert metadata == {"instance-id": other.uuid, "local-hostname": other.name}
 
 
+@on_vsphere
 @pytest.mark.parametrize(("sizes", "spec", "words"), [
     ((4 << 20,), {}, "has 4 MiB and does not fit into the disk 'root' of 2 MiB; nothing was made"),
     ((1 << 20, 1 << 20, 1 << 20), {}, "has 3 disks, of which those at 0:2 would be none of the VM's"),
@@ -77,6 +79,7 @@ def test_a_template_that_does_not_fit(
     assert world.picture() == before
 
 
+@on_vsphere
 def test_templates_by_name_and_uuid(world: VsphereWorld) -> None:
     template = world.template()
     before = world.picture()
@@ -86,6 +89,7 @@ def test_templates_by_name_and_uuid(world: VsphereWorld) -> None:
     assert copied(world, template.config.instanceUuid).state["built"]
 
 
+@on_vsphere
 def test_two_templates_of_a_name(world: VsphereWorld) -> None:
     one = world.template()
     folder = next(iter(world.content.rootFolder.childEntity)).vmFolder.CreateFolder("other")
@@ -95,6 +99,7 @@ def test_two_templates_of_a_name(world: VsphereWorld) -> None:
         copied(world)
 
 
+@on_vsphere
 def test_a_clone_is_a_vm_of_its_own(world: VsphereWorld) -> None:
     vm = world.made(**SPEC, tags={"owner": "shop"})
     desired = world.wanted("b", tags={"owner": "other"}, disks=SPEC["disks"])
@@ -111,6 +116,7 @@ def test_a_clone_is_a_vm_of_its_own(world: VsphereWorld) -> None:
     assert len(world.volumes()) == 2 * len(SPEC["disks"])  # a descriptor and its content for each
 
 
+@on_vsphere
 def test_a_copy_that_somebody_makes_is_theirs(world: VsphereWorld) -> None:
     """vCenter copies the extra configuration with the VM, and our mark in it."""
     vm = world.made(**SPEC)
@@ -125,6 +131,7 @@ def test_a_copy_that_somebody_makes_is_theirs(world: VsphereWorld) -> None:
         world.driver.delete(found["by-hand"])
 
 
+@on_vsphere
 def test_a_vm_that_was_renamed_and_moved_is_found(world: VsphereWorld) -> None:
     vm = world.made(**SPEC)
     folder = next(iter(world.content.rootFolder.childEntity)).vmFolder.CreateFolder("elsewhere")
@@ -136,6 +143,7 @@ def test_a_vm_that_was_renamed_and_moved_is_found(world: VsphereWorld) -> None:
     assert world.driver.create(desired, world.mark(desired), None).uuid == vm.uuid
 
 
+@on_vsphere
 def test_a_disk_that_muster_did_not_make_outlives_the_vm(world: VsphereWorld) -> None:
     vm = world.made(**SPEC)
     inside = world.inside(vm)
@@ -154,6 +162,7 @@ def test_a_disk_that_muster_did_not_make_outlives_the_vm(world: VsphereWorld) ->
     assert any("leaving the disks at 0:9" in text for text in said)
 
 
+@on_vsphere
 @pytest.mark.parametrize("on", [False, True])
 def test_the_way_back(world: VsphereWorld, on: bool) -> None:
     """Hardware goes back; what the fleet says of its VM does not."""
@@ -172,6 +181,7 @@ def test_the_way_back(world: VsphereWorld, on: bool) -> None:
     assert now.mark == vm.mark
 
 
+@on_vsphere
 def test_snapshots_of_one_name_are_told_apart(world: VsphereWorld) -> None:
     vm = world.made(**SPEC)
     for _number in range(2):
@@ -188,6 +198,7 @@ def test_snapshots_of_one_name_are_told_apart(world: VsphereWorld) -> None:
     assert world.driver.snapshots(vm) == []
 
 
+@on_vsphere
 def test_hot_add_where_the_vm_allows_it(world: VsphereWorld) -> None:
     vm = world.made(**SPEC)
     world.reconfigure(world.inside(vm), cpuHotAddEnabled=True, memoryHotAddEnabled=True)
@@ -199,6 +210,7 @@ def test_hot_add_where_the_vm_allows_it(world: VsphereWorld) -> None:
     assert [change.how for change in world.changes(less)] == ["power_cycle", "power_cycle"]
 
 
+@on_vsphere
 def test_another_host(world: VsphereWorld) -> None:
     vm = world.made(**SPEC, on=True)
     other = next(name for name in ("DC0_C0_H0", "DC0_C0_H1") if name != vm["host"])
@@ -209,6 +221,7 @@ def test_another_host(world: VsphereWorld) -> None:
     assert (now["host"], now.power) == (other, "on")
 
 
+@on_vsphere
 def test_a_host_to_begin_with_and_a_tier(world: VsphereWorld) -> None:
     world.template()
     world.driver.access = Site("vc", "vsphere", {**world.access.options, "tiers": {"fast": "LocalDS_1"}})
@@ -218,6 +231,7 @@ def test_a_host_to_begin_with_and_a_tier(world: VsphereWorld) -> None:
         assert world.changes(world.wanted(vm.name.rpartition("-")[2], **its)) == []
 
 
+@on_vsphere
 def test_what_somebody_else_wrote_meanwhile_is_not_overwritten(world: VsphereWorld) -> None:
     vm = world.made(**SPEC, tags={"a": "1"})
     desired = world.wanted(**SPEC, tags={"a": "2"})
@@ -229,6 +243,7 @@ def test_what_somebody_else_wrote_meanwhile_is_not_overwritten(world: VsphereWor
     assert extra(world, vm)["their.key"] == "1"
 
 
+@on_vsphere
 def test_a_vm_that_another_task_holds_is_waited_for_then_named(
     world: VsphereWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,6 +263,7 @@ def test_a_vm_that_another_task_holds_is_waited_for_then_named(
     assert len(tries) > 1
 
 
+@on_vsphere
 def test_readiness_and_the_way_to_a_guest(world: VsphereWorld) -> None:
     world.template()
     vm = world.driver.power(copied(world), "on")
@@ -264,6 +280,7 @@ def test_readiness_and_the_way_to_a_guest(world: VsphereWorld) -> None:
     assert world.driver.endpoint(ready, 22) == ("10.0.0.7", 22)
 
 
+@on_vsphere
 @pytest.mark.parametrize("told", ["127.0.0.1", "169.254.1.1", "$(reboot)", "-oProxyCommand=x", "fe80::1"])
 def test_an_address_that_leads_nowhere_is_none(world: VsphereWorld, told: str) -> None:
     vm = world.driver.power(world.made(**SPEC), "on")
@@ -271,6 +288,7 @@ def test_an_address_that_leads_nowhere_is_none(world: VsphereWorld, told: str) -
     assert "address" not in world.driver.get(vm.name).state
 
 
+@on_vsphere
 def test_the_list_comes_in_pages_and_in_one_conversation(world: VsphereWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(7):
         world.foreign(f"f{number}")
@@ -296,6 +314,7 @@ def test_the_list_comes_in_pages_and_in_one_conversation(world: VsphereWorld, mo
     assert len(asked) == 3
 
 
+@on_vsphere
 def test_a_vm_without_a_configuration_is_told_and_not_taken_for_absent(world: VsphereWorld) -> None:
     """As vCenter tells of one whose host or datastore it cannot reach, or that a task is just making."""
     vm = world.made(**SPEC)
@@ -320,6 +339,7 @@ def test_a_vm_without_a_configuration_is_told_and_not_taken_for_absent(world: Vs
         driver.create(desired, world.mark(desired), None)
 
 
+@on_vsphere
 def test_survey(world: VsphereWorld) -> None:
     vm = world.made(**SPEC)
     found = world.driver.survey(world.driver.list())
@@ -330,3 +350,13 @@ def test_survey(world: VsphereWorld) -> None:
     assert pool.size >= pool.free > 0
     assert found.placed == {vm.uuid: vm["host"]}
     assert found.loose is None
+
+
+def test_what_is_left_out_of_an_answer_is_what_nobody_reads() -> None:
+    kept = b'<VirtualDevice xsi:type="VirtualDisk"><key>2000</key></VirtualDevice>'
+    new = b'<VirtualDevice xsi:type="VirtualTeleporter"><key>9</key></VirtualDevice>'
+    mark = b"<OptionValue><key>muster.mark</key><value>guestinfo. &lt;/OptionValue></value></OptionValue>"
+    dull = b'<VirtualDevice x:type="VirtualKeyboard"><key>600</key>\n<unitNumber>0</unitNumber></VirtualDevice>'
+    guest = b'<OptionValue xsi:type="o"><key>guestinfo.a</key><value xsi:type="x">muster.mark</value></OptionValue>'
+    answer = b"<val>" + b"".join((dull, kept, guest, new, dull, mark, guest)) + b"</val>"
+    assert bulk.slim(answer) == b"<val>" + kept + new + mark + b"</val>"

@@ -16,9 +16,10 @@ from urllib.parse import unquote, urlsplit
 
 from ...model.fleet import Site
 from ..driver import Denied, DriverError, Unreachable, Unsupported
+from .bulk import transport
 from .credentials import account
 from .errors import clean, error_of, names
-from .sdk import VERSION, SoapAdapter, vim, vmodl
+from .sdk import VERSION, vim, vmodl
 
 Result = TypeVar("Result")
 TIMEOUT = 120  # seconds of silence before an answer
@@ -92,7 +93,7 @@ class Session:
         self.uri = f"https://{address.netloc}"
         self.place = tuple(unquote(part) for part in address.path.split("/") if part)
         self._account = account(access)
-        self._stub = SoapAdapter.SoapStubAdapter(
+        self._stub = transport(
             host=host,
             port=port or 443,
             path="/sdk",

@@ -1,0 +1,126 @@
+"""The inventory of a vCenter with 1,000 VMs, all of a fleet, beside community.vmware's: `ansible-inventory --list`,
+Ansible's own start included, on govmomi's simulator. Its VMs have one disk and one NIC, and few options of extra
+configuration; those of a real vCenter have some forty."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakepve.certs import make_cert
+from muster.drivers import ownership
+from muster.drivers.registry import open_site
+from muster.drivers.vsphere import devices
+from muster.model.fleet import load_fleet
+from muster.model.vm import Mark
+from pyVmomi import vim
+
+CHECKOUT = Path(__file__).parents[2]
+sys.path.append(str(CHECKOUT / "tests" / "contract" / "drivers"))
+
+from vsphere_simulator import ACCOUNT, Simulator  # noqa: E402
+from vsphere_site import done, options, past_muster  # noqa: E402
+
+COUNT = 1000
+PEERS = CHECKOUT / "build" / "peers"  # an environment of its own, with community.vmware in it
+
+
+def peer() -> Path:
+    """The command of an Ansible that has community.vmware, installed once into the build folder."""
+    command = PEERS / "bin" / "ansible-inventory"
+    if not command.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
+        wanted = ["ansible>=11,<12", "pyvmomi", "requests"]
+        subprocess.run([str(PEERS / "bin" / "pip"), "install", "-q", *wanted], check=True)
+    return command
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Inventory files of both for one vCenter."""
+    folder = tmp_path_factory.mktemp("vcenter")
+    certificate, key, _der = make_cert(str(folder), hosts=("127.0.0.1",))
+    simulator = Simulator(folder / "datastores", certificate, key, COUNT)
+    try:
+        content = past_muster(simulator)
+        view = content.viewManager.CreateContainerView(content.rootFolder, [vim.VirtualMachine], True)
+        for number, vm in enumerate(view.view, 1):
+            _adopt(vm, Mark("bench", f"vm-{number}", "op"))
+        site = {"platform": "vsphere", **options(simulator, folder, certificate)}
+        fleet = {"fleet": "bench", "sites": {"vc": site}, "vms": {"vm": {"count": COUNT}}}
+        (folder / "fleet.json").write_text(json.dumps(fleet), encoding="utf-8")
+        ours = {"plugin": "muster.fleet.fleet", "fleet_file": "fleet.json"}
+        (folder / "muster.yml").write_text(json.dumps(ours), encoding="utf-8")
+        host, _colon, port = simulator.address.partition(":")
+        theirs = {"plugin": "community.vmware.vmware_vm_inventory", "hostname": host, "port": int(port),
+                  "username": ACCOUNT[0], "password": ACCOUNT[1], "validate_certs": False, "strict": False}
+        (folder / "vmware.yml").write_text(json.dumps(theirs), encoding="utf-8")
+        theirs["properties"] = ["name", "config.name", "config.uuid", "config.hardware", "config.extraConfig",
+                                "config.instanceUuid", "guest.ipAddress", "runtime.powerState"]  # fmt: skip
+        (folder / "same.vmware.yml").write_text(json.dumps(theirs), encoding="utf-8")
+        yield folder
+    finally:
+        simulator.stop()
+
+
+def _adopt(vm: Any, mark: Mark) -> None:
+    uuid = ownership.identity(mark, "vc")
+    written = ownership.Written(mark, {"tags": {"owner": "shop"}}, platform={"uuid": uuid, "devices": {"root": "0:0"}})
+    option = vim.option.OptionValue(key="muster.mark", value=ownership.write(written))
+    done(vm.ReconfigVM_Task(vim.vm.ConfigSpec(name=mark.vm, instanceUuid=uuid, extraConfig=[option])))
+
+
+def inventory(command: Path, file: Path, rounds: int) -> float:
+    """Seconds of `ansible-inventory --list`, the median; it must list every VM."""
+    taken = []
+    for _round in range(rounds):
+        start = time.perf_counter()
+        environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / "build" / "collections")}
+        if PEERS in command.parents:
+            environment.pop("ANSIBLE_COLLECTIONS_PATH")
+        argv = [str(command), "-i", str(file), "--list"]
+        ran = subprocess.run(argv, env=environment, cwd=file.parent, capture_output=True, text=True, check=True)
+        taken.append(time.perf_counter() - start)
+        assert len(json.loads(ran.stdout)["_meta"]["hostvars"]) == COUNT, ran.stderr
+    return statistics.median(taken)
+
+
+def test_an_inventory_of_1000_vms(folder: Path) -> None:
+    ours = inventory(Path(sys.executable).parent / "ansible-inventory", folder / "muster.yml", 3)
+    theirs = inventory(peer(), folder / "vmware.yml", 3)
+    same = inventory(peer(), folder / "same.vmware.yml", 1)
+    print(f"\nthe inventory of {COUNT} VMs with disks and NICs: {ours:.2f} s")
+    print(f"community.vmware as it comes, without them: {theirs:.2f} s; ratio {ours / theirs:.3f}")
+    print(f"community.vmware asked for them: {same:.2f} s; ratio {ours / same:.3f}")
+    assert ours < same
+
+
+def test_the_list_alone(folder: Path) -> None:
+    """Beside pyvmomi asked VM by VM for the same."""
+    fleet = load_fleet((folder / "fleet.json").read_text(encoding="utf-8"))
+    driver = open_site(fleet.sites["vc"])
+    try:
+        start = time.perf_counter()
+        listed = driver.list()
+        ours = time.perf_counter() - start
+        content: Any = driver.session.content  # type: ignore[attr-defined]
+        start = time.perf_counter()
+        view = content.viewManager.CreateContainerView(content.rootFolder, [vim.VirtualMachine], True)
+        count = 0
+        for vm in view.view:
+            config, runtime = vm.config, vm.runtime
+            count += bool(devices.disks(config.hardware.device)) and bool(runtime.host) and bool(vm.name)
+        theirs = time.perf_counter() - start
+    finally:
+        driver.close()
+    assert len(listed) == count == COUNT
+    print(f"\nthe list of {COUNT} VMs: {ours:.2f} s; pyvmomi, VM by VM: {theirs:.2f} s; ratio {ours / theirs:.3f}")
+    assert ours < theirs
