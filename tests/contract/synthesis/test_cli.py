@@ -1,6 +1,6 @@
-"""`cdktf diff`, `deploy` and `destroy`, the CDK's own command line from npm, over real QEMU.
+"""`diff`, `deploy` and `destroy` of the CDK's own command line from npm, over real QEMU.
 
-Debian has no such package: the test runs where `cdktf` is on the path (`npm install cdktf-cli@0.21`).
+Debian has no such package: the test runs where one is on the path (`npm install cdktf-cli@0.21`, `cdktn-cli@0.24`).
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from cdk_apps import mirror, needs_node
+from cdk_apps import LIBRARIES, mirror, needs_node
 from libvirt_site import real
 from sites import World
 from test_app import GOOD
 
-pytestmark = [real, needs_node,
-              pytest.mark.skipif(shutil.which("cdktf") is None, reason="there is no cdktf-cli of npm on the path")]
+pytestmark = [real, needs_node]
 
 
-def test_diff_deploy_destroy(world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("program", LIBRARIES)
+def test_diff_deploy_destroy(world: World, tmp_path: Path, program: str) -> None:
+    if shutil.which(program) is None or subprocess.run([program, "--version"], capture_output=True).returncode != 0:
+        pytest.skip(f"there is no {program} of npm on the path, or it wants a newer Node.js")
     site = {"platform": "libvirt", **world.access.options}
     (tmp_path / "fleet.yml").write_text(json.dumps({
         "fleet": world.fleet, "sites": {"lab": site}, "rules": ["muster/baseline"],
@@ -33,8 +35,8 @@ def test_diff_deploy_destroy(world: World, tmp_path: Path) -> None:
     environment = {**os.environ, "TF_CLI_CONFIG_FILE": str(mirror(tmp_path)), "CHECKPOINT_DISABLE": "1", "CI": "1",
                    "DISABLE_VERSION_CHECK": "1"}
 
-    def cdktf(*words: str) -> str:
-        done = subprocess.run(["cdktf", *words, "--skip-provider-lock"], cwd=tmp_path, env=environment, text=True,
+    def cdk(*words: str) -> str:
+        done = subprocess.run([program, *words, "--skip-provider-lock"], cwd=tmp_path, env=environment, text=True,
                               capture_output=True, timeout=300, check=False)
         said = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", done.stdout + done.stderr)
         assert done.returncode == 0, said[-5000:]
@@ -43,11 +45,11 @@ def test_diff_deploy_destroy(world: World, tmp_path: Path) -> None:
     def there() -> list[str]:
         return sorted(vm.name for vm in world.driver.list() if vm.name.startswith(world.names))
 
-    assert "Plan: 2 to add, 0 to change, 0 to destroy" in cdktf("diff", "lab")
+    assert "Plan: 2 to add, 0 to change, 0 to destroy" in cdk("diff", "lab")
     assert there() == []
-    cdktf("deploy", "lab", "--auto-approve")
+    cdk("deploy", "lab", "--auto-approve")
     assert there() == [f"{world.names}-1", f"{world.names}-2"]
     assert (tmp_path / "terraform.lab.tfstate").exists()
-    assert "No changes" in cdktf("diff", "lab")
-    cdktf("destroy", "lab", "--auto-approve")
+    assert "No changes" in cdk("diff", "lab")
+    cdk("destroy", "lab", "--auto-approve")
     assert there() == []
