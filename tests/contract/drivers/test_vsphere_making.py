@@ -47,6 +47,30 @@ def test_a_copy_of_a_template(world: VsphereWorld) -> None:
 
 
 @on_vsphere
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_copy_to_which_vcenter_gave_another_identity(
+    world: VsphereWorld, monkeypatch: pytest.MonkeyPatch, taken: bool
+) -> None:
+    """It does so where another VM bears the one that was asked for; then that copy is not kept."""
+    clone = vim.VirtualMachine.CloneVM_Task
+
+    def otherwise(obj: Any, folder: Any, name: str, spec: Any) -> Any:
+        uuid, spec.config.instanceUuid = spec.config.instanceUuid, None
+        if taken:
+            world.foreign("faster", uuid_=uuid)
+        return clone(obj, folder, name, spec)
+
+    world.template()
+    monkeypatch.setattr(vim.VirtualMachine, "CloneVM_Task", otherwise)
+    if taken:
+        with pytest.raises(Failed, match="another one bears it; it was not started"):
+            copied(world)
+        assert [one.name for one in world.driver.list()] == [f"{world.names}-faster"]
+    else:
+        assert copied(world).state["built"]
+
+
+@on_vsphere
 def test_its_guest_is_told_who_it_is(world: VsphereWorld, tmp_path: Path) -> None:
     world.template()
     (tmp_path / "key.pub").write_text("ssh-ed25519 AAAA test\n", encoding="ascii")

@@ -50,9 +50,7 @@ def make(driver: VsphereDriver, plan: Plan, progress: Progress) -> VM:
         platform={"uuid": plan.uuid, "devices": plan.devices},
     )
     wanted = {
-        "name": name,
         "instanceUuid": plan.uuid,
-        "uuid": plan.uuid,
         "extraConfig": [
             marks.option(written),
             *(vim.option.OptionValue(key=key, value=value) for key, value in sorted(plan.guest.items())),
@@ -64,6 +62,7 @@ def make(driver: VsphereDriver, plan: Plan, progress: Progress) -> VM:
             made = _create(driver, plan, cluster, wanted, progress)
         else:
             made = _copy(driver, plan, cluster, wanted, progress)
+            _claim(driver, plan, made, written)
             _prove(driver, plan, made, devices_too=False)
             _refit(driver, plan, cluster, made, progress)
         _prove(driver, plan, made)
@@ -73,6 +72,14 @@ def make(driver: VsphereDriver, plan: Plan, progress: Progress) -> VM:
             _undo(driver, plan, made)
         raise
     return listing.current(driver.session, replace(desired, uuid=plan.uuid))
+
+
+def _claim(driver: VsphereDriver, plan: Plan, made: Any, written: Written) -> None:
+    """Give a copy its identity where vCenter chose another one for it, though nobody bears ours."""
+    index, name = driver.session.content.searchIndex, plan.desired.name
+    found = driver.session.ask("find the copy", lambda: index.FindByUuid(None, plan.uuid, True, True), name)
+    if found is None and _is_vm(made):
+        reconfigure(driver, made, name, "give the copy its identity", mark=written, instanceUuid=plan.uuid)
 
 
 def _is_vm(made: Any) -> bool:
@@ -101,6 +108,8 @@ def _create(
     home, _reference = _home(driver, plan, cluster)
     spec = vim.vm.ConfigSpec(
         **wanted,
+        name=name,
+        uuid=plan.uuid,
         **{"numCPUs": 1, "memoryMB": 512, **hardware(desired, {})},
         **firmware(desired),
         **empty(),

@@ -136,7 +136,7 @@ def new_disk(disk: Mapping[str, Any], place: str, datastore: str, controller: in
         backing=vim.vm.device.VirtualDisk.FlatVer2BackingInfo(
             fileName=f"[{datastore}]", diskMode="persistent", thinProvisioned=True
         ),
-        storageIOAllocation=_limit(disk.get("iops_limit")),
+        storageIOAllocation=_limit(disk["iops_limit"]) if disk.get("iops_limit") else None,
     )
     return change("add", device, "create")
 

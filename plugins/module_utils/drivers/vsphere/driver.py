@@ -135,7 +135,9 @@ class VsphereDriver(Driver):
         """The plan as a copy of the template of this name or UUID. Raises NotFound with the nearest name, Ambiguous."""
         known, desired = listing.templates(self.session), plan.desired
         found = [
-            (obj, one) for obj, one in known if image.source in (one.get("name"), one.get("config.instanceUuid"))
+            (obj, one)
+            for obj, one in known
+            if image.source in (listing.name_of(one), one.get("config.instanceUuid"))
         ]
         if len(found) > 1:
             raise Ambiguous(

@@ -92,7 +92,7 @@ def some(session: Session, wanted: Iterable[str]) -> list[VM]:
         for obj, one in found
         if isinstance(obj, vim.VirtualMachine)
         and not one.get("config.template")
-        and words & {_name(one), _uuid(session, obj, one)}
+        and words & {name_of(one), _uuid(session, obj, one)}
     ]
     return [
         read(session, obj, one, _around(found))
@@ -107,7 +107,8 @@ def templates(session: Session) -> list[tuple[Any, Properties]]:
     return [(obj, one) for obj, one in found if one.get("config.template")]
 
 
-def _name(one: Properties) -> str:
+def name_of(one: Properties) -> str:
+    """The name of a VM; vCenter writes a slash in one as %2f."""
     return unquote(str(one.get("name") or ""))
 
 
@@ -158,7 +159,7 @@ def now(session: Session, obj: Any, one: Properties) -> VM:
 
 def read(session: Session, obj: Any, one: Properties, near: Around) -> VM:
     """One VM of what vCenter says of it. Raises Failed for what is no configuration."""
-    name = _name(one)
+    name = name_of(one)
     try:
         return _read(session, obj, one, near, name)
     except (KeyError, TypeError, ValueError, AttributeError) as error:  # never one VM less
