@@ -9,7 +9,7 @@ from typing import Any
 from . import devices
 from .sdk import vim
 
-# None that the first vCenter 7.0 lacks: asked for a property that it does not know it refuses the whole listing.
+# None that vCenter 6.5 lacks: asked for a property that it does not know it refuses the whole listing.
 PATHS = (
     "config.cpuAllocation.limit",
     "config.cpuAllocation.reservation",
