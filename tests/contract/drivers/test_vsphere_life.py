@@ -1,0 +1,214 @@
+"""vSphere: VMs in their life: snapshots, hot add, hosts, other tasks, readiness; and how a site is listed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from muster.drivers.driver import Conflict, Failed, Locked, NotFound, Snapshot
+from muster.drivers.vsphere import bulk, connection
+from muster.model.fleet import Site
+from pyVmomi import vim
+from test_vsphere_making import SPEC, copied, extra
+from vsphere_site import VsphereWorld, on_vsphere
+
+
+@on_vsphere
+@pytest.mark.parametrize("on", [False, True])
+def test_the_way_back(world: VsphereWorld, on: bool) -> None:
+    """Hardware goes back; what the fleet says of its VM does not."""
+    world.template()
+    vm = copied(world, tags={"owner": "then"})
+    if on:
+        vm = world.driver.power(vm, "on")
+    taken = world.driver.take_snapshot(vm, "op", hold=True)
+    if on:
+        vm = world.driver.power(vm, "off")
+    desired = world.wanted(**{**SPEC, "cpus": 4}, tags={"owner": "now"})
+    vm = world.driver.apply(desired, vm, world.changes(desired))
+    assert (vm["cpus"], vm["tags"]) == (4, {"owner": "now"})
+    now = world.driver.revert_snapshot(vm, taken)
+    assert (now["cpus"], now["tags"], now.power) == (2, {"owner": "now"}, "on" if on else "off")
+    assert now.mark == vm.mark
+
+
+@on_vsphere
+def test_snapshots_of_one_name_are_told_apart(world: VsphereWorld) -> None:
+    vm = world.made(**SPEC)
+    for _number in range(2):
+        world.foreign_snapshot(vm, "before", "")
+    first, second = world.driver.snapshots(vm)
+    assert first.id != second.id
+    assert second.parent == first.id
+    with pytest.raises(NotFound, match="find the snapshot 'before'"):
+        world.driver.revert_snapshot(vm, Snapshot("before", 1, ""))
+    world.driver.delete_snapshot(vm, second)
+    (left,) = world.driver.snapshots(vm)
+    assert left.id == "before"
+    world.driver.delete_snapshot(vm, first)  # by the id of when there were two
+    assert world.driver.snapshots(vm) == []
+
+
+@on_vsphere
+def test_hot_add_where_the_vm_allows_it(world: VsphereWorld) -> None:
+    vm = world.made(**SPEC)
+    world.reconfigure(world.inside(vm), cpuHotAddEnabled=True, memoryHotAddEnabled=True)
+    vm = world.driver.power(world.driver.get(vm.name), "on")
+    more = world.wanted(**{**SPEC, "cpus": 4, "memory": "128 MiB"})
+    assert [change.how for change in world.changes(more)] == ["live", "live"]
+    assert world.driver.apply(more, vm, world.changes(more)).power == "on"
+    less = world.wanted(**SPEC)
+    assert [change.how for change in world.changes(less)] == ["power_cycle", "power_cycle"]
+
+
+@on_vsphere
+def test_another_host(world: VsphereWorld) -> None:
+    vm = world.made(**SPEC, on=True)
+    other = next(name for name in ("DC0_C0_H0", "DC0_C0_H1") if name != vm["host"])
+    desired = world.wanted(**SPEC, host=other, zone="DC0_C0")
+    world.driver.check(desired)
+    assert [change.how for change in world.changes(desired)] == ["live"]
+    now = world.driver.apply(desired, vm, world.changes(desired))
+    assert (now["host"], now.power) == (other, "on")
+
+
+@on_vsphere
+def test_a_host_to_begin_with_and_a_tier(world: VsphereWorld) -> None:
+    world.template()
+    world.driver.access = Site("vc", "vsphere", {**world.access.options, "tiers": {"fast": "LocalDS_1"}})
+    spec = {"host": "DC0_C0_H2", "disks": [{"size": "2 MiB", "tier": "fast"}]}
+    for vm, its in ((copied(world, name="a", **spec), {**SPEC, **spec}), (world.made("b", **spec), spec)):
+        assert (vm["host"], vm["disks"][0]["tier"], vm["disks"][0]["pool"]) == ("DC0_C0_H2", "fast", "LocalDS_1")
+        assert world.changes(world.wanted(vm.name.rpartition("-")[2], **its)) == []
+
+
+@on_vsphere
+def test_what_somebody_else_wrote_meanwhile_is_not_overwritten(world: VsphereWorld) -> None:
+    vm = world.made(**SPEC, tags={"a": "1"})
+    desired = world.wanted(**SPEC, tags={"a": "2"})
+    world.reconfigure(world.inside(vm), numCPUs=3, annotation="theirs",
+                      extraConfig=[vim.option.OptionValue(key="their.key", value="1")])  # fmt: skip
+    world.driver.apply(desired, vm, [change for change in world.changes(desired) if change.keys[0] == "tags"])
+    assert world.inside(vm).config.annotation == "theirs"
+    assert world.inside(vm).config.hardware.numCPU == 3
+    assert extra(world, vm)["their.key"] == "1"
+
+
+@on_vsphere
+def test_a_vm_that_another_task_holds_is_waited_for_then_named(
+    world: VsphereWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver: Any = world.driver
+    vm = world.made(**SPEC)
+    obj = world.inside(vm)
+    tries: list[int] = []
+
+    def busy(_state: Any = None) -> Any:
+        tries.append(1)
+        raise vim.fault.TaskInProgress(task=vim.Task("task-of-others"))
+
+    monkeypatch.setattr(type(obj), "PowerOnVM_Task", busy)
+    driver.tasks.lock_wait = 0.2
+    with pytest.raises(Locked, match=r"TaskInProgress.*it was waited for 0 s and left as it is.*cancels no task"):
+        driver.power(vm, "on")
+    assert len(tries) > 1
+
+
+@on_vsphere
+def test_readiness_and_the_way_to_a_guest(world: VsphereWorld) -> None:
+    world.template()
+    vm = world.driver.power(copied(world), "on")
+    with pytest.raises(NotFound, match="its VMware Tools tell no address"):
+        world.driver.endpoint(vm, 22)
+    with pytest.raises(Failed, match="its VMware Tools told no address, and it made no progress for 0 s"):
+        world.driver.wait_ready(vm, stall=0.1)
+    told = {"SET.guest.ipAddress": "10.0.0.7", "SET.guest.toolsRunningStatus": "guestToolsRunning"}
+    world.reconfigure(
+        world.inside(vm), extraConfig=[vim.option.OptionValue(key=key, value=value) for key, value in told.items()]
+    )
+    ready = world.driver.wait_ready(vm)
+    assert (ready.state["ready"], ready.state["address"]) == (True, "10.0.0.7")
+    assert world.driver.endpoint(ready, 22) == ("10.0.0.7", 22)
+
+
+@on_vsphere
+@pytest.mark.parametrize("told", ["127.0.0.1", "169.254.1.1", "$(reboot)", "-oProxyCommand=x", "fe80::1"])
+def test_an_address_that_leads_nowhere_is_none(world: VsphereWorld, told: str) -> None:
+    vm = world.driver.power(world.made(**SPEC), "on")
+    world.reconfigure(world.inside(vm), extraConfig=[vim.option.OptionValue(key="SET.guest.ipAddress", value=told)])
+    assert "address" not in world.driver.get(vm.name).state
+
+
+@on_vsphere
+def test_the_list_comes_in_pages_and_in_one_conversation(world: VsphereWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(7):
+        world.foreign(f"f{number}")
+    whole = world.driver.list()
+    driver: Any = world.driver
+    asked: list[str] = []
+    invoke = driver.session._stub.InvokeMethod
+
+    def counted(obj: Any, info: Any, *arguments: Any) -> Any:
+        asked.append(info.wsdlName)
+        return invoke(obj, info, *arguments)
+
+    monkeypatch.setattr(driver.session._stub, "InvokeMethod", counted)
+    monkeypatch.setattr(connection, "_PAGE", 4)
+    assert driver.list() == whole
+    assert len(whole) == 7
+    assert asked[:2] == ["CreateContainerView", "RetrievePropertiesEx"]
+    assert set(asked[2:-1]) == {"ContinueRetrievePropertiesEx"}
+    assert asked[-1] == "DestroyView"
+    asked.clear()
+    monkeypatch.setattr(connection, "_PAGE", 500)
+    driver.list()
+    assert len(asked) == 3
+
+
+@on_vsphere
+def test_a_vm_without_a_configuration_is_told_and_not_taken_for_absent(world: VsphereWorld) -> None:
+    """As vCenter tells of one whose host or datastore it cannot reach, or that a task is just making."""
+    vm = world.made(**SPEC)
+    driver: Any = world.driver
+    survey = driver.session.survey
+
+    def blind(*arguments: Any) -> Any:
+        return [
+            (obj, {key: value for key, value in its.items() if not key.startswith("config.")}
+             if isinstance(obj, vim.VirtualMachine) else its)
+            for obj, its in survey(*arguments)
+        ]  # fmt: skip
+
+    driver.session.survey = blind
+    driver.session.properties = lambda objects, paths, *_more: [
+        {"name": vm.name, "runtime.connectionState": "inaccessible"} for _one in objects
+    ]
+    (seen,) = driver.list()
+    assert (seen.name, seen.mark, seen["cpus"]) == (vm.name, None, None)
+    desired = replace(world.wanted(**SPEC))
+    with pytest.raises(Conflict, match="another VM of this name exists"):
+        driver.create(desired, world.mark(desired), None)
+
+
+@on_vsphere
+def test_survey(world: VsphereWorld) -> None:
+    vm = world.made(**SPEC)
+    found = world.driver.survey(world.driver.list())
+    assert [host.name for host in found.hosts] == ["DC0_C0_H0", "DC0_C0_H1", "DC0_C0_H2"]
+    assert all(host.cpus > 0 and host.memory > 1 << 30 for host in found.hosts)
+    (pool,) = found.pools
+    assert (pool.name, pool.promised) == (world.pool, 3 << 20)
+    assert pool.size >= pool.free > 0
+    assert found.placed == {vm.uuid: vm["host"]}
+    assert found.loose is None
+
+
+def test_what_is_left_out_of_an_answer_is_what_nobody_reads() -> None:
+    kept = b'<VirtualDevice xsi:type="VirtualDisk"><key>2000</key></VirtualDevice>'
+    new = b'<VirtualDevice xsi:type="VirtualTeleporter"><key>9</key></VirtualDevice>'
+    mark = b"<OptionValue><key>muster.mark</key><value>guestinfo. &lt;/OptionValue></value></OptionValue>"
+    dull = b'<VirtualDevice x:type="VirtualKeyboard"><key>600</key>\n<unitNumber>0</unitNumber></VirtualDevice>'
+    guest = b'<OptionValue xsi:type="o"><key>guestinfo.a</key><value xsi:type="x">muster.mark</value></OptionValue>'
+    answer = b"<val>" + b"".join((dull, kept, guest, new, dull, mark, guest)) + b"</val>"
+    assert bulk.slim(answer) == b"<val>" + kept + new + mark + b"</val>"
