@@ -34,7 +34,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .patterns import CPUSET, IMAGE, LABEL, MAC, NAME, TIME, URL_PATH, ZONE
+from .patterns import CPUSET, IMAGE, LABEL, MAC, NAME, PLACE, TIME, URL_PATH, ZONE
 
 Field = dict[str, Any]
 
@@ -54,7 +54,7 @@ DISK_FIELDS: dict[str, Field] = {
     "size": field("str", "Virtual size. A disk grows, it never shrinks.", unit="size", required=True, grows=True,
                   min=1 << 20, max=64 << 40, example="10 GiB"),
     "pool": field("str", "Storage pool (libvirt), datastore (vSphere) or storage (Proxmox). The site's own if unset.",
-                  "replace", pattern=LABEL),
+                  "replace", pattern=PLACE),
     "tier": field("str", "Storage tier, a name that the site maps to a pool or a storage policy.", "replace",
                   pattern=LABEL),
     "iops_limit": field("int", "Limit of I/O operations per second, reads and writes together. 0 is no limit.",
@@ -72,7 +72,7 @@ FORWARD_FIELDS: dict[str, Field] = {
 NIC_FIELDS: dict[str, Field] = {
     "name": field("str", "Name of the NIC within the VM: C(nic0), C(nic1)… if unset.", "replace", pattern=NAME),
     "network": field("str", "Network of the site. C(user) is user-mode networking: no bridge, no privilege, ports "
-                     "forwarded from the loopback address.", "power_cycle", pattern=LABEL, required=True),
+                     "forwarded from the loopback address.", "power_cycle", pattern=PLACE, required=True),
     "vlan": field("int", "VLAN id.", "power_cycle", min=1, max=4094),
     "mac": field("str", "MAC address. Derived from the VM's identity if unset.", "power_cycle", pattern=MAC),
     "bandwidth_limit": field("str", "Limit of throughput per second, each way. 0 is no limit.", unit="size", min=0,
@@ -144,8 +144,8 @@ VM_FIELDS: dict[str, Field] = {
                   key="name", names=("nic0", "nic{}")),
     "firmware": field("str", "Firmware.", "replace", choices=["bios", "uefi"]),
     "secure_boot": field("bool", "Secure boot; needs I(firmware=uefi).", "replace"),
-    "zone": field("str", "Availability zone or cluster.", "replace", pattern=LABEL),
-    "host": field("str", "Host that the VM must run on.", pattern=LABEL),
+    "zone": field("str", "Availability zone or cluster.", "replace", pattern=PLACE),
+    "host": field("str", "Host that the VM must run on.", pattern=PLACE),
     "anti_affinity": field("str", "Group whose VMs must not share a host.", pattern=LABEL),
     "ha_priority": field("str", "Priority at which high availability restarts the VM.",
                          choices=["disabled", "low", "medium", "high"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .fields import VM_FIELDS, Field, field
-from .patterns import DATE, FINGERPRINT, IMAGE, LABEL, NAME, PATH, SHA256, URI, URL, VMS
+from .patterns import DATE, FINGERPRINT, IMAGE, LABEL, NAME, PATH, PLACE, SHA256, URI, URL, VMS
 
 MAX_VMS = 10_000
 PLATFORMS = ["libvirt", "vsphere", "proxmox"]
@@ -15,7 +15,7 @@ IMAGE_FIELDS: dict[str, Field] = {
     "url": field("str", "Address of the image.", "mark", pattern=URL),
     "sha256": field("str", "SHA-256 of the image, in hexadecimal. Needed with I(url).", "mark", pattern=SHA256),
     "template": field("str", "Name of a template that the site itself keeps (vSphere, Proxmox), or its number.", "mark",
-                      pattern=IMAGE),
+                      pattern=PLACE),
 }
 
 TLS_FIELDS: dict[str, Field] = {
@@ -40,12 +40,12 @@ SITE_FIELDS: dict[str, Field] = {
                          "C(user@realm!name=secret), for vSphere C(user:password). A relative path begins at the folder of the fleet file. The "
                          "environment variable C(MUSTER_CREDENTIALS_<SITE>) goes before it.", "mark", pattern=PATH),
     "tls": field("dict", "How the site's certificate is verified.", "mark", options=TLS_FIELDS),
-    "pool": field("str", "Storage pool of disks that name none.", "mark", pattern=LABEL),
+    "pool": field("str", "Storage pool of disks that name none.", "mark", pattern=PLACE),
     "archive": field("str", "Storage in which the platform keeps backups of its own (Proxmox). The only one if unset.",
-                     "mark", pattern=LABEL),
-    "tiers": field("dict", "Storage pool of each storage tier.", "mark", keys=LABEL, pattern=LABEL),
+                     "mark", pattern=PLACE),
+    "tiers": field("dict", "Storage pool of each storage tier.", "mark", keys=LABEL, pattern=PLACE),
     "networks": field("list", "Networks that NICs may name, beside C(user). Any if unset.", "mark", elements="str",
-                      pattern=LABEL, max_items=1024),
+                      pattern=PLACE, max_items=1024),
     "images": field("dict", "Images of the site by name. VMs may then use these only.", "mark", keys=IMAGE,
                     values=IMAGE_FIELDS, one_of=("path", "url", "template"), max_items=1024),
     "ssh": field("dict", "How guests are reached.", "mark", options=SSH_FIELDS),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 LABEL = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
+# What a platform calls its networks, pools, hosts and clusters. vCenter's own first network is "VM Network".
+PLACE = r"^[A-Za-z0-9](?:[A-Za-z0-9._ ()+-]{0,78}[A-Za-z0-9._)+-])?$"
 IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 MAC = r"^(?:[0-9a-f]{2}:){5}[0-9a-f]{2}$"
 CPUSET = r"^[0-9]{1,4}(?:-[0-9]{1,4})?(?:,[0-9]{1,4}(?:-[0-9]{1,4})?){0,255}$"
@@ -24,6 +26,8 @@ _CHARACTERS = "use letters, digits, '.', '_' and '-', beginning with a letter or
 MEANING = {
     NAME: "use a-z, 0-9 and '-', beginning with a letter or digit, at most 63 characters",
     LABEL: f"{_CHARACTERS} 63 characters",
+    PLACE: "use letters, digits, spaces and '.', '_', '-', '+', '(', ')', beginning with a letter or digit and not ending "
+           "with a space, at most 80 characters",
     IMAGE: f"{_CHARACTERS} 128 characters",
     MAC: "write six pairs of 0-9 and a-f, such as '52:54:00:12:34:56'",
     CPUSET: "write CPU numbers and ranges, such as '0-3,8'",

@@ -50,13 +50,13 @@ def test_advanced_settings(world: VsphereWorld, key: str, value: str, rule: str)
 
 
 def test_devices(world: VsphereWorld) -> None:
-    vm = world.wanted(nics=[{"network": "the-network"}])
+    vm = world.wanted(nics=[{"network": "VM Network"}])
     made = world.driver.create(vm, vm.mark, None) if vm.mark else vm
     found = {**made.document(), "platform": "vsphere"}
     assert [disk["bus"] for disk in found["disks"]] == ["pvscsi"]
     assert [(disk["mode"], disk["shared"], disk["provisioning"]) for disk in found["disks"]] == [
         ("persistent", False, "thin")]  # fmt: skip
-    assert [nic["model"] for nic in found["nics"]] == ["vmxnet3"]
+    assert [(nic["network"], nic["model"]) for nic in found["nics"]] == [("VM Network", "vmxnet3")]
     judged = outcomes(found)
     assert judged["nic-paravirtual"] == judged["disk-bus-paravirtual"] == "pass"
     assert judged["vsphere-no-nonpersistent-disks"] == "pass"
