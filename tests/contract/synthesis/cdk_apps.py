@@ -59,7 +59,9 @@ def stacks(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 class Stack:
-    """Terraform in the folder of a stack."""
+    """Terraform in the folder of a stack. `said` is what the last plan said."""
+
+    said = ""
 
     def __init__(self, folder: Path, settings: Path) -> None:
         self.folder = folder
@@ -76,12 +78,13 @@ class Stack:
 
     def plan(self) -> list[dict[str, Any]]:
         """What the plan says of each resource."""
-        self.run("plan", "-input=false", "-out=plan")
+        self.said = self.run("plan", "-input=false", "-out=plan")
         shown = json.loads(self.run("show", "-json", "plan"))
         return [one for one in shown.get("resource_changes", ()) if one["mode"] == "managed"]
 
-    def apply(self) -> str:
-        return self.run("apply", "-auto-approve", "-input=false")
+    def apply(self, *plan: str) -> str:
+        """Apply what is to be done now, or a `plan` that was made."""
+        return self.run("apply", "-auto-approve", "-input=false", *plan)
 
     def changes(self) -> dict[str, list[str]]:
         """The actions of a plan by the address of the resource; what stays is left out."""
