@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import contextmanager
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from muster.model.errors import ModelError
 from muster.model.vm import VM
@@ -18,6 +17,10 @@ from .provider import summary
 from .settings import check_name
 from .sites import SiteSession
 
+if TYPE_CHECKING:
+    from muster.drivers.driver import Progress
+
+Result = TypeVar("Result")
 _KEYS = ("vm", "site", "name")
 
 
@@ -120,12 +123,11 @@ class OfVm(Asking):
             ctx.diagnostics.add_error(f"Unable to import '{id_}'", str(error))
             return None
 
-    @contextmanager
-    def alone(self, state: State) -> Any:
-        """A `Progress` for an operation on the VM, which waits until no other of this run works on it."""
-        with self.session(state["site"]).alone(state["vm"]), \
-                self.provider.stop.progress(state["site"], state["vm"]) as progress:
-            yield progress
+    def alone(self, state: State, work: Callable[[Progress], list[Result]]) -> Result:
+        """The one outcome of an operation on the VM, which waits until no other of this run works on it."""
+        with self.session(state["site"]).alone(state["vm"]):
+            [done] = self.provider.patience.run(state["site"], state["vm"], work)
+        return done
 
 
 def _site(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from tf.schema import Schema
 from tf.utils import Diagnostics
 
 from . import schema, values
+from .patience import Patience
 from .settings import Settings, read_settings
-from .sites import Sites, Stop
+from .sites import Sites
 
 SOURCE = "muster.fleet/muster/muster"
 
@@ -24,7 +25,7 @@ class MusterProvider(Provider):
     def __init__(self) -> None:
         self.settings: Settings | None = None
         self.sites: Sites | None = None
-        self.stop = Stop()
+        self.patience = Patience()
         self._rulebook: Any = None
         self._lock = threading.Lock()
 
@@ -43,10 +44,10 @@ class MusterProvider(Provider):
     def configure_provider(self, diags: Diagnostics, config: Config) -> None:
         if self.sites is not None:
             self.sites.close()  # a provider that a debugger keeps alive is configured once for each run
-        self.sites, self.settings = None, None
+        self.sites, self.settings, self.patience = None, None, Patience()
         self._read(diags, config)
         if self.settings is not None:
-            self.sites = Sites(self.settings)
+            self.sites, self.patience.timeout = Sites(self.settings), self.settings.timeout
         elif not diags.has_errors():
             diags.add_error("Muster cannot be configured yet",
                             "A setting of the provider is known only after another resource was made. Write its value, "

@@ -59,9 +59,9 @@ class RestorePointResource(OfVm):
             # Its own protection: retention is what the VM says, whoever asks.
             vm = self.settings.wanted(planned["vm"], planned["site"], there.spec)
             session = self.session(planned["site"])
-            with self.alone(planned) as progress:
-                [done] = backup(self.settings.fleet_of(vm), {vm.site: session.remembered()},
-                                kind=planned["kind"] or "auto", progress=progress, name=planned["name"])
+            done = self.alone(planned, lambda progress: backup(
+                self.settings.fleet_of(vm), {vm.site: session.remembered()}, kind=planned["kind"] or "auto",
+                progress=progress, name=planned["name"]))
             if done.error:
                 raise ModelError(done.error)
             point = self._point(self._repository(vm.site, planned["vm"]), vm, done.restore_point)

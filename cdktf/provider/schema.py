@@ -121,6 +121,9 @@ def provider() -> Schema:
                   "`critical`. `high` if unset.", optional=True),
             Attribute("allow_power_cycle", Bool(), optional=True,
                       description="Whether a change may restart a running VM. A plan that would is refused else."),
+            text("timeout", "How long making, changing, deleting or backing up one VM may take, such as `30m`. It is "
+                 "then given up, what is made stays, and the next apply carries on. Unset, it may take as long as the "
+                 "platform's own bounds allow.", optional=True),
         ],
     )
 

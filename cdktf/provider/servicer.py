@@ -86,7 +86,7 @@ class MusterServicer(ProviderServicer):
         return _answered(apply, failed)
 
     def StopProvider(self, request: Any, context: Any) -> Any:
-        self.app.stop.ask()
+        self.app.patience.ask()
         return pb.StopProvider.Response()
 
 

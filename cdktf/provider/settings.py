@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 SEVERITIES = ("low", "medium", "high", "critical")
 DEFAULT_SEVERITY, DEFAULT_PACK = "high", "muster/baseline"
+_TIMEOUT = field("str", "A duration.", unit="duration", min=1)
 _NAME = field("str", "A name.", pattern=NAME)
 
 
@@ -37,6 +38,7 @@ class Settings:
     folder: str
     severity: str
     allow_power_cycle: bool
+    timeout: int | None = None  # seconds that one operation on one VM may take
 
     def site(self, name: str | None) -> Site:
         """The site `name`, the only one if it is None. Raises ModelError."""
@@ -74,6 +76,7 @@ def read_settings(config: Mapping[str, Any]) -> Settings | None:
     if severity not in SEVERITIES:
         problems.append(ModelError(f"{show(severity)} is no severity; {nearest(severity, SEVERITIES)}", ("severity",)))
     waivers = _waivers(config.get("waivers") or [], problems)
+    timeout = layer({"timeout": config.get("timeout")}, {"timeout": _TIMEOUT}, (), problems).get("timeout")
     if problems or fleet is None:
         raise ModelErrors(problems)
     if config.get("packs") is not None:
@@ -81,7 +84,7 @@ def read_settings(config: Mapping[str, Any]) -> Settings | None:
     else:
         packs, folder = fleet.rules or (DEFAULT_PACK,), "."
     whole = Fleet(fleet.name, fleet.sites, (), fleet.rules, (*fleet.waivers, *waivers), fleet.source)
-    return Settings(whole, packs, folder, severity, config.get("allow_power_cycle") is True)
+    return Settings(whole, packs, folder, severity, config.get("allow_power_cycle") is True, timeout)
 
 
 def check_name(name: str, problems: list[ModelError], key: str = "name") -> None:

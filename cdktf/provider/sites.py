@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from muster.model.vm import VM
@@ -14,7 +13,7 @@ from .log import log
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from muster.drivers.driver import Driver, Progress
+    from muster.drivers.driver import Driver
 
 
 class SiteSession:
@@ -131,26 +130,3 @@ class Sites:
     def close(self) -> None:
         for site in self:
             site.close()
-
-
-class Stop:
-    """Ctrl-C: Terraform asks the provider to stop; each operation hears it when it next reports progress."""
-
-    def __init__(self) -> None:
-        self._asked = threading.Event()
-
-    def ask(self) -> None:
-        self._asked.set()
-
-    @contextmanager
-    def progress(self, site: str, vm: str) -> Iterator[Progress]:
-        """A `Progress` for an operation on one VM: it logs, and ends the operation once a stop was asked for."""
-        from muster.drivers.driver import Failed
-
-        def report(message: str) -> None:
-            log(message)
-            if self._asked.is_set():
-                raise Failed("the run was interrupted; what is made stays", site=site, vm=vm,
-                             todo="Apply again: it carries on with what it finds")
-
-        yield report

@@ -46,11 +46,11 @@ class VmApplying(VmRequest):
         session, settings = self.session(desired.site), self.settings
         allowed = Allowed(power_cycle=settings.allow_power_cycle)
         try:
-            with self.provider.stop.progress(desired.site, desired.name) as progress:
-                if not new:
-                    session.forget()  # what is changed is what is there now, not what the refresh saw
-                drivers = {desired.site: session.remembered()}
-                [done] = converge(settings.fleet_of(desired), drivers, allowed=allowed, progress=progress)
+            if not new:
+                session.forget()  # what is changed is what is there now, not what the refresh saw
+            fleet, drivers = settings.fleet_of(desired), {desired.site: session.remembered()}
+            [done] = self.provider.patience.run(desired.site, desired.name, lambda progress: converge(
+                fleet, drivers, allowed=allowed, progress=progress))
             error = done.error
         except (DriverError, ModelError) as failure:
             error = str(failure)
@@ -81,7 +81,8 @@ class VmApplying(VmRequest):
                 diags.add_error(what, words.NOT_OURS)
                 return current
             vm = settings.wanted(current["name"], current["site"], {})
-            [done] = remove(settings.fleet_of(vm), {vm.site: session.driver})
+            [done] = self.provider.patience.run(vm.site, vm.name, lambda progress: remove(
+                settings.fleet_of(vm), {vm.site: session.driver}, progress=progress))
             error = done.error
             session.forget()
             if not error and session.find(current["uuid"]) is not None:

@@ -46,16 +46,14 @@ class SnapshotResource(OfVm):
 
         try:
             vm = self.vm_of(planned)
-            with self.alone(planned) as progress:
-                session = self.session(planned["site"])
-                for there in _named(session.driver.snapshots(vm), planned["name"]):
-                    if (there.description, there.hold) != (planned["description"], planned["hold"]):
-                        raise ModelError(words.OTHER_SNAPSHOT.format(there.description, there.hold))
-                wanted = self.settings.wanted(planned["vm"], planned["site"], vm.spec)
-                [done] = snapshot.take(
-                    self.settings.fleet_of(wanted), {vm.site: session.remembered()},
-                    description=planned["description"], hold=planned["hold"], operation=planned["name"],
-                    progress=progress)
+            session = self.session(planned["site"])
+            for there in _named(session.driver.snapshots(vm), planned["name"]):
+                if (there.description, there.hold) != (planned["description"], planned["hold"]):
+                    raise ModelError(words.OTHER_SNAPSHOT.format(there.description, there.hold))
+            fleet = self.settings.fleet_of(self.settings.wanted(planned["vm"], planned["site"], vm.spec))
+            done = self.alone(planned, lambda progress: snapshot.take(
+                fleet, {vm.site: session.remembered()}, description=planned["description"], hold=planned["hold"],
+                operation=planned["name"], progress=progress))
             if done.error:
                 raise ModelError(done.error)
             made = _named(done.snapshots, planned["name"])
@@ -104,10 +102,9 @@ class SnapshotResource(OfVm):
                     return None
                 raise ModelError(words.NO_VM_AT_ALL.format(session.name))
             vm = self.vm_of(current)
-            with self.alone(current) as progress:
-                wanted = self.settings.wanted(current["vm"], current["site"], vm.spec)
-                [done] = snapshot.remove(self.settings.fleet_of(wanted), {vm.site: session.remembered()}, (),
-                                         current["name"], progress=progress)
+            fleet = self.settings.fleet_of(self.settings.wanted(current["vm"], current["site"], vm.spec))
+            done = self.alone(current, lambda progress: snapshot.remove(
+                fleet, {vm.site: session.remembered()}, (), current["name"], progress=progress))
             if done.error:
                 raise ModelError(done.error)
             if _named(done.snapshots, current["name"]):

@@ -67,9 +67,10 @@ class Api:
             host, port = address.hostname, address.port
         except ValueError:
             host = port = None
-        if address.scheme != "https" or not host or address.username:
-            raise Unreachable(
-                f"its uri {clean(access['uri'])} is no address of Proxmox",
+        shown = f"{address.scheme}://{host or ''}"
+        if address.scheme != "https" or not host or address.username or address.query or address.fragment:
+            raise Unreachable(  # without what may be a secret: a user, a password, parameters
+                f"its uri {clean(shown)} is no address of Proxmox",
                 site=access.name,
                 todo=f"Write sites.{access.name}.uri, such as https://pve.example.org:8006",
             )

@@ -80,7 +80,7 @@ class Tasks:
 
         What was refused for a lock was not begun, so it may be asked for again.
         """
-        end, pause, told = time.monotonic() + self.lock_wait, _FIRST, False
+        end, pause, told = time.monotonic() + self.lock_wait, _FIRST, float("-inf")
         while True:
             try:
                 return act()
@@ -92,8 +92,8 @@ class Tasks:
                         vm=error.vm,
                         todo=error.todo,
                     ) from None
-                if not told:
-                    told = True
+                if time.monotonic() - told >= 10:
+                    told = time.monotonic()
                     progress(f"{vm}: waiting, {error.what}")
                 time.sleep(pause)
                 pause = min(pause * 1.5, _LAST)
