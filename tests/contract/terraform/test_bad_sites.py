@@ -105,7 +105,7 @@ def test_a_disk_that_finds_no_room(terraform: Terraform) -> None:
     del world.fake.storages["local-lvm"]["avail"]
     terraform.vms["a"] = {**OFF, "disks": [{"size": "8 MiB"}]}
     world.fake.fail("PUT", f"/qemu/{terraform.there()['a'].state['vmid']}/resize", 500,
-                    "unable to write: No space left on device")
+                    "unable to write: No space left on device", times=1)
     assert "Free space on that storage" in flat(terraform.apply(code=1))
     assert terraform.state()["a"]["disks"] == state["a"]["disks"]
     terraform.apply()
