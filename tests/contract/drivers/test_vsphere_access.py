@@ -152,12 +152,12 @@ def test_several_clusters_and_none_that_is_meant() -> None:
     (lambda: vim.fault.NoPermission(privilegeId="VirtualMachine.Interact.PowerOn"), "Denied",
      r"privilegeId VirtualMachine.Interact.PowerOn.*privilege in vCenter"),
     (lambda: vim.fault.NoDiskSpace(datastore="gold"), "Failed", "datastore gold.*Free space"),
-    (lambda: vim.fault.TaskInProgress(), "Locked", "TaskInProgress.*cancels no task"),
-    (lambda: vim.fault.ConcurrentAccess(), "Conflict", "ConcurrentAccess"),
+    (vim.fault.TaskInProgress, "Locked", "TaskInProgress.*cancels no task"),
+    (vim.fault.ConcurrentAccess, "Conflict", "ConcurrentAccess"),
     (lambda: vim.fault.DuplicateName(name="web"), "Conflict", "name web"),
-    (lambda: vmodl.fault.NotSupported(), "Unsupported", "NotSupported"),
-    (lambda: vmodl.fault.ManagedObjectNotFound(), "NotFound", "ManagedObjectNotFound"),
-    (lambda: vmodl.fault.HostNotConnected(), "Unreachable", "HostNotConnected"),
+    (vmodl.fault.NotSupported, "Unsupported", "NotSupported"),
+    (vmodl.fault.ManagedObjectNotFound, "NotFound", "ManagedObjectNotFound"),
+    (vmodl.fault.HostNotConnected, "Unreachable", "HostNotConnected"),
     (lambda: vim.fault.GenericVmConfigFault(reason="no\x1b[31m way"), "Failed", r"reason no \[31m way"),
 ])
 def test_faults_by_name(fault: Any, kind: str, words: str) -> None:

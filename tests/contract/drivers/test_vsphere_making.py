@@ -144,8 +144,8 @@ def test_a_copy_that_somebody_makes_is_theirs(world: VsphereWorld) -> None:
     """vCenter copies the extra configuration with the VM, and our mark in it."""
     vm = world.made(**SPEC)
     source = world.inside(vm)
-    done(source.CloneVM_Task(source.parent, "by-hand", vim.vm.CloneSpec(location=vim.vm.RelocateSpec(), powerOn=False,
-                                                                       template=False)))
+    spec = vim.vm.CloneSpec(location=vim.vm.RelocateSpec(), powerOn=False, template=False)
+    done(source.CloneVM_Task(source.parent, "by-hand", spec))
     found = {one.name: one for one in world.driver.list()}
     assert found[vm.name].mark == world.mark(vm)
     assert found["by-hand"].mark is None

@@ -289,5 +289,3 @@ def _through(view: Any, kinds: Mapping[Any, Sequence[str]]) -> Any:
             for kind, paths in {vim.view.ContainerView: ["container"], **kinds}.items()
         ],
     )
-
-

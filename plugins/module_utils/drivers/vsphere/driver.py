@@ -45,6 +45,7 @@ class VsphereDriver(Driver):
     """
 
     platform: ClassVar[str] = "vsphere"
+    options = frozenset(("credentials", "tls"))
     # Named one by one: a capability that the contract gains is not claimed by accident. Disks of vSphere are neither
     # read nor written by this driver yet: no IMAGE, BACKUP, RESTORE.
     capabilities = frozenset(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["VERSION", "SoapAdapter", "vim", "vmodl"]
+
 try:
     from pyVmomi import SoapAdapter, vim, vmodl
 except ImportError:  # the sentence comes when a site of this platform is opened, not when Ansible imports the file
