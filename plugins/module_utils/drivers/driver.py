@@ -246,6 +246,7 @@ class Driver(ABC):
     """
 
     platform: ClassVar[str]
+    options: ClassVar[frozenset[str]] = frozenset()  # of a site, beside those that all platforms have
     capabilities: frozenset[Capability]
 
     def __init__(self, access: Site) -> None:

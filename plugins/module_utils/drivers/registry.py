@@ -15,6 +15,10 @@ DRIVERS: dict[str, type[Driver]] = {
 }
 
 
+# The options of a site that every platform has, or that are not the driver's to read.
+_OPTIONS = frozenset(("uri", "pool", "tiers", "networks", "images", "ssh", "repository", "parallel"))
+
+
 def open_site(site: Site) -> Driver:
     """A connection to `site`. Raises the contract's errors."""
     kind = DRIVERS.get(site.platform)
@@ -23,5 +27,12 @@ def open_site(site: Site) -> Driver:
             f"there is no driver for the platform '{site.platform}'; there is one for " + ", ".join(sorted(DRIVERS)),
             site=site.name,
             todo="Change the site's platform",
+        )
+    strange = sorted(name for name in site.options if name not in _OPTIONS | kind.options)
+    if strange:
+        raise Unsupported(
+            f"'{strange[0]}' means nothing to the platform '{site.platform}' and would be ignored",
+            site=site.name,
+            todo=f"Take it out of sites.{site.name}",
         )
     return kind(site)

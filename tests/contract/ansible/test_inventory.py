@@ -74,7 +74,7 @@ def test_cache(small: Small) -> None:
 
 @pytest.mark.parametrize(("edit", "says"), [
     pytest.param({"uri": "qemu+unix:///system?socket=/nonexistent"}, "unable to connect to", id="unreachable"),
-    pytest.param({"platform": "vsphere"}, "there is no driver for the platform", id="no driver"),
+    pytest.param({"archive": "local"}, "'archive' means nothing to the platform 'libvirt'", id="an option of others"),
 ])  # fmt: skip
 def test_a_site_that_does_not_answer_is_no_empty_inventory(small: Small, edit: dict[str, str], says: str) -> None:
     small.document["sites"][small.world.access.name].update(edit)

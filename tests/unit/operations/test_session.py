@@ -80,8 +80,14 @@ def test_a_defect_of_ours_is_raised() -> None:
 
 
 def test_a_platform_without_a_driver() -> None:
-    with pytest.raises(Unsupported, match="there is no driver for the platform 'vsphere'; there is one for libvirt"):
-        open_site(Site("dc", "vsphere"))
+    with pytest.raises(Unsupported, match="there is no driver for the platform 'hyperv'; there is one for libvirt"):
+        open_site(Site("dc", "hyperv"))
+
+
+@pytest.mark.parametrize(("platform", "option"), [("libvirt", "tls"), ("libvirt", "archive"), ("vsphere", "archive")])
+def test_an_option_that_a_platform_would_ignore_is_refused(platform: str, option: str) -> None:
+    with pytest.raises(Unsupported, match=f"'{option}' means nothing to the platform '{platform}' and would be"):
+        open_site(Site("dc", platform, {option: "x"}))
 
 
 def test_actual_of_goes_by_the_mark() -> None:

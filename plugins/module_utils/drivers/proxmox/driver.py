@@ -52,6 +52,7 @@ class ProxmoxDriver(Driver):
     """
 
     platform: ClassVar[str] = "proxmox"
+    options = frozenset(("credentials", "tls", "archive"))
     # Named one by one: a capability that the contract gains is not claimed by accident. BACKUP and INCREMENTAL are
     # not among them, as no API of Proxmox hands disks out: its backups stay at the site (ARCHIVE).
     capabilities = frozenset(
