@@ -16,7 +16,7 @@ from .place import from_stack
 from .provider import MusterProvider
 from .rulebook import Rulebook
 from .vm import KIND
-from .written import grouped, written
+from .written import escaped, grouped, written
 
 
 class FleetStack(TerraformStack):
@@ -52,7 +52,7 @@ class FleetStack(TerraformStack):
 
     def provide(self) -> None:
         """Add the provider that makes the VMs."""
-        MusterProvider(self, fleet_file=from_stack(self, self.fleet.source))
+        MusterProvider(self, fleet_file=escaped(from_stack(self, self.fleet.source)))
 
     def resource(self, vms: Sequence[VM], counted: bool) -> tuple[str, dict[str, Any]]:
         """The type and the attributes of the resource that makes the `vms` of one entry."""

@@ -65,6 +65,16 @@ def test_what_is_written(tmp_path: Path) -> None:
     assert "resource" not in found["vc"]  # the VMs of a site that lost its last are taken down by its stack
 
 
+def test_a_folder_is_data_too(tmp_path: Path) -> None:
+    folder = tmp_path / "${x}"
+    folder.mkdir()
+    (folder / "fleet.yml").write_text(json.dumps(fleet()))
+    assert run(tmp_path, str(folder / "fleet.yml")).code == 0
+    lab = stacks(tmp_path)["lab"]
+    assert lab["provider"]["muster"] == [{"fleet_file": "../../../$${x}/fleet.yml"}]
+    assert lab["terraform"]["backend"] == {"local": {"path": "../../../$${x}/terraform.lab.tfstate"}}
+
+
 def test_the_example_fleet(tmp_path: Path) -> None:
     """The fleet of `make demo` is one that the rules let pass."""
     ran = run(tmp_path, str(CHECKOUT / "examples" / "acme" / "fleet.yml"))

@@ -24,7 +24,7 @@ pytestmark = [real, needs_node]
 
 @pytest.mark.parametrize("program", LIBRARIES)
 def test_diff_deploy_destroy(world: World, tmp_path: Path, program: str) -> None:
-    if shutil.which(program) is None or subprocess.run([program, "--version"], capture_output=True).returncode != 0:
+    if shutil.which(program) is None or subprocess.call([program, "--version"], stderr=subprocess.DEVNULL) != 0:
         pytest.skip(f"there is no {program} of npm on the path, or it wants a newer Node.js")
     site = {"platform": "libvirt", **world.access.options}
     (tmp_path / "fleet.yml").write_text(json.dumps({
