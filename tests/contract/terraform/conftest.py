@@ -12,15 +12,15 @@ import pytest
 from muster_provider.provider import MusterProvider
 from muster_provider.serve import reattachable
 from sites import World
-from tf_runs import Terraform
+from tf_runs import PROGRAM, Terraform
 
 QUIET = "/dev/null"
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _terraform() -> None:
-    if shutil.which("terraform") is None:
-        pytest.skip("there is no terraform on the path, and Debian has none")
+    if shutil.which(PROGRAM) is None:
+        pytest.skip(f"there is no {PROGRAM} on the path, and Debian has none")
 
 
 @pytest.fixture

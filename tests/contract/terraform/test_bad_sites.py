@@ -16,7 +16,7 @@ from muster.drivers.credentials import variable
 from muster.drivers.proxmox import driver as proxmox
 from muster.drivers.proxmox.tasks import Tasks
 from muster_provider.provider import MusterProvider
-from tf_runs import OFF, Terraform, flat
+from tf_runs import OFF, PROGRAM, Terraform, flat
 
 pytestmark = pytest.mark.parametrize("world", ["pve"], indirect=True)
 Fault = Callable[[Any, Terraform, pytest.MonkeyPatch], AbstractContextManager[None]]
@@ -154,7 +154,7 @@ def test_control_c(terraform: Terraform, provider: MusterProvider) -> None:
     terraform.vms["a"] = {**OFF, "cpus": 2}
     terraform.write()
     running = subprocess.Popen(
-        ["terraform", "apply", "-auto-approve", "-no-color"], cwd=terraform.folder, env=terraform.environment,
+        [PROGRAM, "apply", "-auto-approve", "-no-color"], cwd=terraform.folder, env=terraform.environment,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert running.stdout is not None
     said = ""

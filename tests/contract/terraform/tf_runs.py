@@ -13,6 +13,7 @@ from typing import Any
 from muster_provider.provider import SOURCE
 from sites import NETWORK, TINY, World
 
+PROGRAM = os.environ.get("MUSTER_TERRAFORM", "terraform")  # OpenTofu's `tofu` is to pass the same tests
 OFF: Mapping[str, Any] = MappingProxyType({**TINY, "power": "off"})
 
 
@@ -51,7 +52,7 @@ class Terraform:
     def run(self, *words: str, code: int | None = 0, **environment: str) -> str:
         """What a command says, its errors too. `code` None takes any."""
         self.write()
-        done = subprocess.run(["terraform", *words, "-no-color"], cwd=self.folder, text=True, timeout=300, check=False,
+        done = subprocess.run([PROGRAM, *words, "-no-color"], cwd=self.folder, text=True, timeout=300, check=False,
                               env={**self.environment, **environment}, capture_output=True)
         said = done.stdout + done.stderr
         assert code is None or done.returncode == code, said
