@@ -14,8 +14,10 @@ from muster.drivers.registry import open_site
 from muster.drivers.vsphere import connection, errors, site
 from muster.drivers.vsphere.credentials import account
 from muster.model.fleet import Site
+from muster.model.planner import plan
 from muster.model.vm import VM
 from pyVmomi import vim, vmodl
+from vsphere_proxy import Proxy
 from vsphere_simulator import ACCOUNT
 from vsphere_site import VsphereWorld, on_vsphere
 
@@ -165,3 +167,29 @@ def test_faults_by_name(fault: Any, kind: str, words: str) -> None:
     assert type(error).__name__ == kind
     with pytest.raises(DriverError, match=f"VM 'web' at site 'vc': unable to do it: .*{words}"):
         raise error
+
+
+READS = {
+    "RetrieveServiceContent", "Login", "Logout", "CreateContainerView", "DestroyView", "RetrievePropertiesEx",
+    "ContinueRetrievePropertiesEx", "FindByUuid",
+}  # fmt: skip
+
+
+@on_vsphere
+def test_who_only_reads_says_nothing_that_changes(world: VsphereWorld, pve_pki: tuple[str, str]) -> None:
+    """What check mode, the inventory and `inspect` ask; a read-only account may."""
+    vm = world.made(nics=[{"network": world.network}])
+    world.driver.take_snapshot(vm, "op")
+    proxy = Proxy(world.simulator.address, *pve_pki)
+    try:
+        driver = open_site(Site("vc", "vsphere", {**world.access.options, "uri": f"https://{proxy.address}"}))
+        listed = driver.list()
+        driver.survey(listed)
+        desired = world.wanted(cpus=4, disks=[{"size": "2 MiB"}])
+        driver.check(desired)
+        plan(desired, driver.get(vm.name), driver.refine)
+        assert len(driver.snapshots(vm)) == 1
+        driver.close()
+        assert set(proxy.calls) <= READS
+    finally:
+        proxy.stop()
