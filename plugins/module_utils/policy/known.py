@@ -47,8 +47,9 @@ _OBSERVED: dict[str, str] = {
     "libvirt": "Settings that libvirt alone has.",
 }
 
+
 def _units(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for name, one in fields.items():
         found.update({name: one["muster"]["unit"]} if "unit" in one["muster"] else {}, **_units(one.get("options", {})))
     return found
