@@ -37,8 +37,9 @@ SITE_FIELDS: dict[str, Field] = {
     "uri": field("str", "Address of the site, in the form of its platform.", "mark", pattern=URI,
                  example="qemu:///system"),
     "credentials": field("str", "File with the site's credentials; for Proxmox an API token, such as "
-                         "C(user@realm!name=secret), for vSphere C(user:password). A relative path begins at the folder of the fleet file. The "
-                         "environment variable C(MUSTER_CREDENTIALS_<SITE>) goes before it.", "mark", pattern=PATH),
+                         "C(user@realm!name=secret), for vSphere C(user:password). A relative path begins at the "
+                         "folder of the fleet file. The environment variable C(MUSTER_CREDENTIALS_<SITE>) goes before "
+                         "it.", "mark", pattern=PATH),
     "tls": field("dict", "How the site's certificate is verified.", "mark", options=TLS_FIELDS),
     "pool": field("str", "Storage pool of disks that name none.", "mark", pattern=PLACE),
     "archive": field("str", "Storage in which the platform keeps backups of its own (Proxmox). The only one if unset.",

@@ -26,8 +26,8 @@ _CHARACTERS = "use letters, digits, '.', '_' and '-', beginning with a letter or
 MEANING = {
     NAME: "use a-z, 0-9 and '-', beginning with a letter or digit, at most 63 characters",
     LABEL: f"{_CHARACTERS} 63 characters",
-    PLACE: "use letters, digits, spaces and '.', '_', '-', '+', '(', ')', beginning with a letter or digit and not ending "
-           "with a space, at most 80 characters",
+    PLACE: "use letters, digits, spaces, '.', '_', '-', '+', '(' and ')', beginning with a letter or digit, at most 80 "
+    "characters",
     IMAGE: f"{_CHARACTERS} 128 characters",
     MAC: "write six pairs of 0-9 and a-f, such as '52:54:00:12:34:56'",
     CPUSET: "write CPU numbers and ranges, such as '0-3,8'",

@@ -43,7 +43,8 @@ def test_the_field_table_knows_the_same_backends() -> None:
       "unlock_address": "https://git.example/state/acme.lab/lock"}),
     ({"backend": "consul"}, {"path": "acme/lab", "lock": True}),
     ({"backend": "pg"}, {"schema_name": "acme.lab"}),
-    ({"backend": "kubernetes", "settings": {"namespace": "ops"}}, {"secret_suffix": "acme.lab.state", "namespace": "ops"}),
+    ({"backend": "kubernetes", "settings": {"namespace": "ops"}},
+     {"secret_suffix": "acme.lab.state", "namespace": "ops"}),
 ])
 def test_the_block(given: dict[str, Any], block: dict[str, Any]) -> None:
     assert state(**given).block("acme", "lab") == block
