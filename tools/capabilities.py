@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from muster.drivers.driver import Capability
-from muster.drivers.registry import DRIVERS
+from muster.drivers.registry import PLATFORMS, driver_of
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "drivers" / "README.md"
 BEGIN, END = "<!-- capabilities -->", "<!-- /capabilities -->"
@@ -14,10 +14,10 @@ BEGIN, END = "<!-- capabilities -->", "<!-- /capabilities -->"
 
 def matrix() -> str:
     """The table: a row for each capability, a column for each platform."""
-    platforms = sorted(DRIVERS)
-    rows = [f"| | {' | '.join(platforms)} |", f"| --- |{' --- |' * len(platforms)}"]
+    drivers = {platform: driver_of(platform) for platform in PLATFORMS}
+    rows = [f"| | {' | '.join(drivers)} |", f"| --- |{' --- |' * len(drivers)}"]
     for capability in Capability:
-        cells = ["yes" if capability in DRIVERS[platform].capabilities else "" for platform in platforms]
+        cells = ["yes" if kind and capability in kind.capabilities else "" for kind in drivers.values()]
         rows.append(f"| `{capability}` | {' | '.join(cells)} |")
     return "\n".join(rows)
 

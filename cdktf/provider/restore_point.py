@@ -60,7 +60,7 @@ class RestorePointResource(OfVm):
             vm = self.settings.wanted(planned["vm"], planned["site"], there.spec)
             session = self.session(planned["site"])
             done = self.alone(planned, lambda progress: backup(
-                self.settings.fleet_of(vm), {vm.site: session.remembered()}, kind=planned["kind"] or "auto",
+                self.settings.fleet_of(vm), {vm.site: session.remembered(vm.name)}, kind=planned["kind"] or "auto",
                 progress=progress, name=planned["name"]))
             if done.error:
                 raise ModelError(done.error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from muster.model.vm import VM
@@ -14,6 +14,8 @@ from .settings import Settings
 
 if TYPE_CHECKING:
     from muster.drivers.driver import Driver
+
+_CHANGING = ("create", "apply", "power", "wait_ready")  # what answers with the VM as it is then
 
 
 class SiteSession:
@@ -25,7 +27,7 @@ class SiteSession:
         self.listings = 0
         self._lock = threading.Lock()
         self._driver: Driver | None = None
-        self._vms: Mapping[str, VM] | None = None
+        self._vms: dict[str, VM] | None = None
         self._tickets, self._newest = itertools.count(1), 0
         self._alone: dict[str, threading.Lock] = {}
 
@@ -44,18 +46,29 @@ class SiteSession:
 
     def vms(self) -> list[VM]:
         """The VMs of the site: asked once, then remembered. Raises the contract's errors."""
-        return list(self._listed().values())
+        with self._lock:
+            return list(self._listed().values())
+
+    def about(self, name: str) -> list[VM]:
+        """Of these, the VMs that bear the name `name`, or a mark with it: all that matter to an operation on it."""
+        return [vm for vm in self.vms() if vm.name == name or (vm.mark is not None and vm.mark.vm == name)]
 
     def find(self, uuid: str) -> VM | None:
         """The VM of this identity; None where the site answered, and it is proven not to be there."""
-        return self._listed().get(uuid)
-
-    def _listed(self) -> Mapping[str, VM]:
         with self._lock:
-            found = self._vms
-            if found is None:
-                found = self._remember(self._connected().list(), next(self._tickets))
-            return found
+            return self._listed().get(uuid)
+
+    def _listed(self) -> dict[str, VM]:
+        found = self._vms
+        if found is None:
+            found = self._remember(self._connected().list(), next(self._tickets))
+        return found
+
+    def note(self, vm: VM) -> None:
+        """Remember how a VM was found to be now."""
+        with self._lock:
+            if self._vms is not None:
+                self._vms[str(vm.uuid)] = vm
 
     def listed_now(self) -> list[VM]:
         """The VMs of the site, asked anew. Several threads may ask at once; the newest answer is remembered."""
@@ -67,7 +80,7 @@ class SiteSession:
             self._remember(listed, ticket)
         return listed
 
-    def _remember(self, listed: list[VM], ticket: int) -> Mapping[str, VM]:
+    def _remember(self, listed: list[VM], ticket: int) -> dict[str, VM]:
         self.listings += 1
         log(f"site {self.name}: listed {len(listed)} VMs, listing {self.listings} of this run")
         found = {str(vm.uuid): vm for vm in listed}
@@ -75,10 +88,10 @@ class SiteSession:
             self._vms, self._newest = found, ticket
         return found
 
-    def remembered(self) -> Driver:
-        """The connection, for an operation that only looks, or makes what is not there: first it is told what was
-        listed last. What it asks after that, once it has changed something, is asked of the site."""
-        return cast("Driver", _Remembered(self))
+    def remembered(self, name: str) -> Driver:
+        """The connection, for an operation on the VM `name` that only looks, or makes what is not there: first it is
+        told what was listed last. What it asks after that, once it has changed something, is asked of the site."""
+        return cast("Driver", _Remembered(self, name))
 
     def forget(self) -> None:
         """Something may have changed here: the next question lists again."""
@@ -98,19 +111,33 @@ class SiteSession:
 
 
 class _Remembered:
-    """A driver that is not asked again for what it has just said."""
+    """A driver that is not asked again for what it has just said; afterwards it is asked for the VM that it changed."""
 
-    def __init__(self, session: SiteSession) -> None:
-        self._session, self._asked = session, False
+    def __init__(self, session: SiteSession, name: str) -> None:
+        self._session, self._vm = session, name
+        self._asked = False
+        self._changed: VM | None = None
 
     def list(self) -> list[VM]:
-        if self._asked:
+        if not self._asked:
+            self._asked = True
+            return self._session.about(self._vm)
+        if self._changed is None:
             return self._session.listed_now()
-        self._asked = True
-        return self._session.vms()
+        now = self._session.driver.again(self._changed)
+        self._session.note(now)
+        return [now, *(vm for vm in self._session.about(self._vm) if vm.uuid != now.uuid)]
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._session.driver, name)
+        found = getattr(self._session.driver, name)
+        if name not in _CHANGING:
+            return found
+
+        def changing(*words: Any, **more: Any) -> VM:
+            self._changed = found(*words, **more)
+            return self._changed
+
+        return changing
 
 
 class Sites:

@@ -48,7 +48,7 @@ class VmApplying(VmRequest):
         try:
             if not new:
                 session.forget()  # what is changed is what is there now, not what the refresh saw
-            fleet, drivers = settings.fleet_of(desired), {desired.site: session.remembered()}
+            fleet, drivers = settings.fleet_of(desired), {desired.site: session.remembered(desired.name)}
             [done] = self.provider.patience.run(desired.site, desired.name, lambda progress: converge(
                 fleet, drivers, allowed=allowed, progress=progress))
             error = done.error

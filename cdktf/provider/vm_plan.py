@@ -62,7 +62,7 @@ class VmPlanning(VmRequest):
 
         settings, listed = self.settings, session.vms()
         if not any(vm.mark is not None and self.bears(vm, self.config["name"]) for vm in listed):
-            drivers = {session.name: session.remembered()}
+            drivers = {session.name: session.remembered(desired.name)}
             for outcome in converge(settings.fleet_of(desired), drivers, check=True):
                 if outcome.error:
                     diags.add_error(f"Unable to make {words.called(self.config)}", outcome.error)

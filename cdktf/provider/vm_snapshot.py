@@ -52,8 +52,8 @@ class SnapshotResource(OfVm):
                     raise ModelError(words.OTHER_SNAPSHOT.format(there.description, there.hold))
             fleet = self.settings.fleet_of(self.settings.wanted(planned["vm"], planned["site"], vm.spec))
             done = self.alone(planned, lambda progress: snapshot.take(
-                fleet, {vm.site: session.remembered()}, description=planned["description"], hold=planned["hold"],
-                operation=planned["name"], progress=progress))
+                fleet, {vm.site: session.remembered(vm.owner.vm)}, description=planned["description"],
+                hold=planned["hold"], operation=planned["name"], progress=progress))
             if done.error:
                 raise ModelError(done.error)
             made = _named(done.snapshots, planned["name"])
@@ -104,7 +104,7 @@ class SnapshotResource(OfVm):
             vm = self.vm_of(current)
             fleet = self.settings.fleet_of(self.settings.wanted(current["vm"], current["site"], vm.spec))
             done = self.alone(current, lambda progress: snapshot.remove(
-                fleet, {vm.site: session.remembered()}, (), current["name"], progress=progress))
+                fleet, {vm.site: session.remembered(vm.owner.vm)}, (), current["name"], progress=progress))
             if done.error:
                 raise ModelError(done.error)
             if _named(done.snapshots, current["name"]):

@@ -284,6 +284,10 @@ class Driver(ABC):
             )
         return found[0]
 
+    def again(self, vm: VM) -> VM:
+        """`vm` as it is now, read anew by its UUID. Raises NotFound."""
+        return self.get(str(vm.uuid))
+
     @abstractmethod
     def check(self, desired: VM) -> None:
         """Raise Unsupported, naming the field, where this platform cannot honour `desired`, and Conflict where the site

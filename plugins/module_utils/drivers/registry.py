@@ -1,18 +1,29 @@
-"""The drivers by platform: a plain table, because Ansible ships only what static imports name."""
+"""The drivers by platform. One is imported when a site of its platform is opened: their libraries take long to load.
+The imports are written out, because Ansible ships only what static imports name."""
 
 from __future__ import annotations
 
 from ..model.fleet import Site
 from .driver import Driver, Unsupported
-from .libvirt import LibvirtDriver
-from .proxmox import ProxmoxDriver
-from .vsphere import VsphereDriver
 
-DRIVERS: dict[str, type[Driver]] = {
-    LibvirtDriver.platform: LibvirtDriver,
-    ProxmoxDriver.platform: ProxmoxDriver,
-    VsphereDriver.platform: VsphereDriver,
-}
+PLATFORMS = ("libvirt", "proxmox", "vsphere")
+
+
+def driver_of(platform: str) -> type[Driver] | None:
+    """The driver of a platform; None where there is none."""
+    if platform == "libvirt":
+        from .libvirt import LibvirtDriver
+
+        return LibvirtDriver
+    if platform == "proxmox":
+        from .proxmox import ProxmoxDriver
+
+        return ProxmoxDriver
+    if platform == "vsphere":
+        from .vsphere import VsphereDriver
+
+        return VsphereDriver
+    return None
 
 
 # The options of a site that every platform has, or that are not the driver's to read.
@@ -21,10 +32,10 @@ _OPTIONS = frozenset(("uri", "pool", "tiers", "networks", "images", "ssh", "repo
 
 def open_site(site: Site) -> Driver:
     """A connection to `site`. Raises the contract's errors."""
-    kind = DRIVERS.get(site.platform)
+    kind = driver_of(site.platform)
     if kind is None:
         raise Unsupported(
-            f"there is no driver for the platform '{site.platform}'; there is one for " + ", ".join(sorted(DRIVERS)),
+            f"there is no driver for the platform '{site.platform}'; there is one for " + ", ".join(PLATFORMS),
             site=site.name,
             todo="Change the site's platform",
         )

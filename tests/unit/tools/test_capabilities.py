@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from muster.drivers.driver import Capability, Driver
-from muster.drivers.registry import DRIVERS
+from muster.drivers.registry import PLATFORMS, driver_of
 
 from tools import capabilities
 
@@ -34,10 +34,11 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize("platform", DRIVERS)
+@pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("capability", Capability)
 def test_what_is_declared_is_there(platform: str, capability: Capability) -> None:
     """A driver that declares a capability has a method of its own for it."""
-    kind = DRIVERS[platform]
+    kind = driver_of(platform)
+    assert kind is not None
     own = getattr(kind, METHODS[capability]) is not getattr(Driver, METHODS[capability])
     assert own or capability not in kind.capabilities

@@ -123,6 +123,9 @@ class LibvirtDriver(Driver):
             raise not_owned(doing, self.site, vm.name)
         return domain
 
+    def again(self, vm: VM) -> VM:
+        return self.reread(self.domain(vm))
+
     def reread(self, domain: Any) -> VM:
         """The VM as it is now, after a change."""
         with told(self.site, domain.name(), "read the VM"):

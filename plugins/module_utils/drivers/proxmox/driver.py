@@ -127,6 +127,9 @@ class ProxmoxDriver(Driver):
             raise not_owned(doing, self.site, vm.name)
         return f"nodes/{node}/qemu/{vmid}", config, written
 
+    def again(self, vm: VM) -> VM:
+        return listing.current(self.api, vm)
+
     def path(self, vm: VM) -> str:
         """Where Proxmox has `vm` now."""
         node, vmid, _config, _resource = listing.find(self.api, vm)
