@@ -9,6 +9,7 @@ import functools
 import re
 
 MIB = 1 << 20
+LARGEST = (1 << 63) - 1  # of a number in a document
 GIB = 1 << 30
 
 # Kernel and libvirt units, as libvirt's XML has them.
@@ -42,8 +43,8 @@ _GOOGLE_SHARED = {
 
 
 def scaled(number: float | None, unit: int) -> int | None:
-    """`number` of `unit` in bytes; None, zero and less are not set."""
-    return int(number * unit) if number is not None and number > 0 else None
+    """`number` of `unit` in bytes, at most as many as a document holds; None, zero and less are not set."""
+    return int(min(number * unit, LARGEST)) if number is not None and number > 0 else None
 
 
 def with_unit(number: float | None, unit: str | None, default: str = "kib") -> int | None:

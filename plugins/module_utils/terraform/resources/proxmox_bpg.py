@@ -170,7 +170,7 @@ def _disks(machine: Machine, draft: Draft) -> None:
             speed = disk.speed[0]
             limits = part.block("speed")
             limits.put("iops_limit", (speed.iops_read or 0) + (speed.iops_write or 0) or None, "iops_read")
-            limits.put("bandwidth_limit", ((speed.read or 0) + (speed.write or 0)) * MIB or None, "read")
+            limits.put("bandwidth_limit", scaled((speed.read or 0) + (speed.write or 0), MIB), "read")
     draft.awaits("disks", machine.disk, "disk")
     image = next((disk.file_id or disk.import_from for disk in machine.disk or () if disk.file_id or disk.import_from),
                  None)
