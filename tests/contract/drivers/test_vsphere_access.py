@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,16 @@ def test_no_address_of_vcenter(uri: str | None, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("MUSTER_CREDENTIALS_LAB", ":".join(ACCOUNT))
     with pytest.raises(Unreachable, match=r"is no address of vCenter.*https://vcenter\.example\.org/datacenter/cluster"):
         open_site(Site("lab", "vsphere", {} if uri is None else {"uri": uri}))
+
+
+def test_a_port_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUSTER_CREDENTIALS_LAB", ":".join(ACCOUNT))
+    monkeypatch.setattr(connection, "CONNECT", 0.05)
+    monkeypatch.setattr(connection, "_PAUSE", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        uri = f"https://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(Unreachable, match=f"unable to open the site at {uri}: .*timed out"):
+            open_site(Site("lab", "vsphere", {"uri": uri}))
 
 
 @on_vsphere

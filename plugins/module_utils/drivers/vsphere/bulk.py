@@ -32,14 +32,21 @@ def slim(answer: bytes) -> bytes:
     return _OPTION.sub(b"", _DEVICE.sub(b"", answer))
 
 
-def transport(**options: Any) -> Any:
-    """pyvmomi's SoapStubAdapter, which reads long answers so."""
+def transport(patience: float, **options: Any) -> Any:
+    """pyvmomi's SoapStubAdapter, which reads long answers so. `patience`: seconds of silence before an answer;
+    pyvmomi's own limit is for the connection too, and that one is short."""
 
     class Stub(SoapAdapter.SoapStubAdapter):  # type: ignore[misc]
         def InvokeMethod(self, mo: Any, info: Any, args: Any, outerStub: Any = None) -> Any:  # noqa: N802,N803
             if info.wsdlName not in _BULK or outerStub is not None:
                 return super().InvokeMethod(mo, info, args, outerStub)
             return self.bulk(mo, info, args)
+
+        def GetConnection(self) -> Any:  # noqa: N802
+            connection = super().GetConnection()
+            if connection.sock is not None:  # else vCenter closed it after its last answer, and it is opened anew
+                connection.sock.settimeout(patience)
+            return connection
 
         def bulk(self, mo: Any, info: Any, args: Any) -> Any:
             """The answer to a question to the property collector. Raises its fault."""

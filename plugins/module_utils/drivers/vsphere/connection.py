@@ -22,6 +22,7 @@ from .errors import clean, error_of, names
 from .sdk import VERSION, vim, vmodl
 
 Result = TypeVar("Result")
+CONNECT = 10  # seconds to connect, TLS and all
 TIMEOUT = 120  # seconds of silence before an answer
 WIDTH = 8  # connections that are kept
 _IDLE = 20  # seconds after which a connection is not trusted to be still open
@@ -94,13 +95,14 @@ class Session:
         self.place = tuple(unquote(part) for part in address.path.split("/") if part)
         self._account = account(access)
         self._stub = transport(
+            TIMEOUT,
             host=host,
             port=port or 443,
             path="/sdk",
             version=VERSION,
             poolSize=WIDTH,
             connectionPoolTimeout=_IDLE,
-            httpConnectionTimeout=TIMEOUT,
+            httpConnectionTimeout=CONNECT,
             sslContext=context_of(access),
         )
         self._lock = threading.Lock()
