@@ -6,9 +6,9 @@ from typing import Any
 
 import libvirt
 import pytest
-from libvirt_site import on_libvirt
+from libvirt_site import on_libvirt, real
 from muster.drivers.driver import Ambiguous, Failed, NotFound, Unreachable, Unsupported
-from muster.drivers.libvirt import listing
+from muster.drivers.libvirt import forwards, listing
 from muster.drivers.libvirt.connection import is_remote
 from muster.drivers.registry import open_site
 from muster.model.fleet import Site
@@ -24,6 +24,21 @@ def test_every_vm_is_listed_ours_and_others(world: World) -> None:
     for vm in made:
         assert found[vm.uuid] == vm
         assert vm.mark == world.mark(vm)
+
+
+@real
+def test_a_vm_that_stops_while_it_is_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is off, and the listing is whole."""
+    made = world.made(nics=[{"network": "user"}], on=True)
+    present = forwards.present
+
+    def late(domain: Any, site: str) -> Any:
+        if domain.UUIDString() == made.uuid and domain.isActive():
+            domain.destroy()
+        return present(domain, site)
+
+    monkeypatch.setattr(forwards, "present", late)
+    assert {vm.uuid: vm.power for vm in world.driver.list()}[made.uuid] == "off"
 
 
 @on_libvirt

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...model.vm import VM
+from ..driver import DriverError
 from . import domain as xml
 from . import forwards
 from . import mark as marks
@@ -40,7 +41,16 @@ def every(connection: Any, site: str) -> list[VM]:
 
 
 def one(domain: Any, site: str, stats: Mapping[str, Any] | None = None) -> VM:
-    """One domain as a VM."""
+    """One domain as a VM. One that stops while it is read is read again, as stopped: a site is not unreadable for it."""
+    try:
+        return _one(domain, site, stats)
+    except DriverError:
+        if _power(domain) == "on":
+            raise
+        return _one(domain, site, stats)
+
+
+def _one(domain: Any, site: str, stats: Mapping[str, Any] | None) -> VM:
     root = xml.parse(domain.XMLDesc(0))
     spec = xml.read(root)
     written = marks.read(root)
