@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from ..model.errors import ModelError
 from ..model.fleet import Fleet, load_fleet
 from ..model.yaml_reader import read_yaml
@@ -17,8 +15,8 @@ _TOP = re.compile(r"^[^\s#]")
 
 
 def with_vms(text: str, source: str, entries: Mapping[str, Mapping[str, Any]]) -> str:
-    """`text` with `entries` at the end of its ``vms``, which may be missing. Raises ModelError where nothing can be added,
-    and where that would change another VM."""
+    """`text` with `entries` at the end of its ``vms``, which may be missing. Raises ModelError where nothing can be
+    added, and where that would change another VM."""
     document = read_yaml(text, source)
     defaults = document.get("defaults") or {}
     whole = {name: _over(defaults, entry) for name, entry in entries.items()}
@@ -43,6 +41,8 @@ def with_vms(text: str, source: str, entries: Mapping[str, Mapping[str, Any]]) -
 
 
 def _block(entries: Mapping[str, Any], indent: int) -> list[str]:
+    import yaml
+
     text = yaml.safe_dump(dict(entries), sort_keys=False, allow_unicode=True, width=110, default_flow_style=None)
     return [" " * indent + line for line in text.splitlines()]
 
