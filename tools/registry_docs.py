@@ -31,8 +31,8 @@ def pages() -> dict[str, str]:
             if kind == "Resource":
                 parts.append(_example(f"{folder}/{name}/import.sh", "shell", "Import", "Import is supported using the "
                                       "following syntax:"))
-            found[f"{folder}/{one.get_name()}.md"] = _page(f"{name} {kind} - muster", f"{name} ({kind})",
-                                                          schema.description, *parts)
+            found[f"{folder}/{one.get_name()}.md"] = _page(
+                f"{name} {kind} - muster", f"{name} ({kind})", schema.description, *parts)
     for function in muster.get_functions():
         name, signature = function.get_name(), function.get_signature()
         found[f"functions/{name}.md"] = _page(

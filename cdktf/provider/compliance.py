@@ -14,7 +14,7 @@ from .settings import Settings
 
 # What only the other VMs of the fleet tell. One resource does not see them: `muster check` of the whole plan does.
 OTHERS = ("peers", "peer_count", "peers_on_host", "siblings", "sibling_count", "siblings_running", "service_hosts",
-           "service_zones", "neighbours", "pinning_shared")
+          "service_zones", "neighbours", "pinning_shared")
 
 
 class Rulebook:

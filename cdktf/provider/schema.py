@@ -106,9 +106,9 @@ def provider() -> Schema:
         "that Ansible's collection `muster.fleet` uses too.",
         attributes=[
             text("fleet_file", "Fleet file whose name, sites, rules and waivers are used. Its VMs are not.",
-                  optional=True),
+                 optional=True),
             text("fleet", "Name of the fleet: it is in the ownership mark of each VM. Needed without `fleet_file`.",
-                  optional=True),
+                 optional=True),
             Nested("sites", "map", attributes(SITE_FIELDS, "given"), optional=True,
                    description="Sites by name, in the place of `fleet_file`. Relative paths begin at the folder in "
                    "which Terraform runs."),
@@ -118,7 +118,7 @@ def provider() -> Schema:
             Nested("waivers", "list", attributes(WAIVER_FIELDS, "given"), optional=True,
                    description="Findings that are accepted for a while, beside the waivers of the fleet file."),
             text("severity", "The least severity of a failed rule that stops a plan: `low`, `medium`, `high` or "
-                  "`critical`. `high` if unset.", optional=True),
+                 "`critical`. `high` if unset.", optional=True),
             Attribute("allow_power_cycle", Bool(), optional=True,
                       description="Whether a change may restart a running VM. A plan that would is refused else."),
             text("timeout", "How long making, changing, deleting or backing up one VM may take, such as `30m`. It is "
@@ -145,7 +145,7 @@ def vm() -> Schema:
         description="A virtual machine. What is not set is not managed.",
         attributes=[
             text("name", "Name of the VM in the fleet. Its identity is made of it: another name is another VM.",
-                  required=True),
+                 required=True),
             text("site", "Site of the VM. May be left out where there is one.", optional=True, computed=True),
             *attributes(VM_FIELDS),
             *_observed(),
@@ -175,7 +175,7 @@ def vms_data() -> Schema:
         description="The VMs of a site, in one listing.",
         attributes=[
             text("site", "Site whose VMs are listed. May be left out where there is one.", optional=True,
-                  computed=True),
+                 computed=True),
             Attribute("all", Bool(), optional=True, description="List the VMs that are not this fleet's too."),
             Nested("vms", "list", [
                 text("name", "Name of the VM.", computed=True),
@@ -194,7 +194,7 @@ def findings_data() -> Schema:
         description="What the rules say of the fleet's VMs as they run now.",
         attributes=[
             text("site", "Site whose VMs are judged. May be left out where there is one.", optional=True,
-                  computed=True),
+                 computed=True),
             text("severity", "The least severity that is listed: that of the provider if unset.", optional=True),
             Nested("findings", "list", [
                 text("rule", "Id of the rule.", computed=True),

@@ -156,5 +156,3 @@ def test_deleting_an_adopted_vm_leaves_its_disks(site: Terraform, tmp_path: Path
     site.run("destroy", "-auto-approve")
     assert world.names + "-theirs.raw" in world.volumes()
     assert site.there() == {}
-
-
