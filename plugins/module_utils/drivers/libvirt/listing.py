@@ -41,7 +41,7 @@ def every(connection: Any, site: str) -> list[VM]:
 
 
 def one(domain: Any, site: str, stats: Mapping[str, Any] | None = None) -> VM:
-    """One domain as a VM. One that stops while it is read is read again, as stopped: a site is not unreadable for it."""
+    """One domain as a VM. One that stops while it is read is read again: no site is unreadable for that."""
     try:
         return _one(domain, site, stats)
     except DriverError:
