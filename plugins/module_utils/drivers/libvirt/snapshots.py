@@ -2,54 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import xml.etree.ElementTree as ET
 from typing import Any
 
+from .. import snapshot_note
 from ..driver import Conflict, Failed, NotFound, Progress, Snapshot
 from .connection import libvirt, told
 from .domain import parse
-
-_PREFIX = "muster-"
 
 
 def every(domain: Any, site: str) -> list[Snapshot]:
     """The domain's snapshots, oldest first; foreign ones bear no operation."""
     with told(site, domain.name(), "list the snapshots"):
         found = [_read(parse(snapshot.getXMLDesc(0))) for snapshot in domain.listAllSnapshots(0)]
-    parents = {snapshot.id: snapshot.parent for snapshot in found}
-
-    def depth(id_: str | None) -> int:
-        count = 0
-        while id_ in parents and count < len(parents):
-            id_, count = parents[id_], count + 1
-        return count
-
-    return sorted(found, key=lambda snapshot: (snapshot.created, depth(snapshot.id)))  # several may be of one second
+    return snapshot_note.oldest_first(found)
 
 
 def _read(root: ET.Element) -> Snapshot:
-    text = root.findtext("description") or ""
-    ours: dict[str, Any] = {}
-    if (root.findtext("name") or "").startswith(_PREFIX):
-        try:
-            loaded = json.loads(text)
-            ours = loaded if isinstance(loaded, dict) else {}
-        except (ValueError, RecursionError):
-            ours = {}
-    return Snapshot(
+    return snapshot_note.read(
         root.findtext("name") or "",
         int(root.findtext("creationTime") or 0),
-        str(ours.get("operation", "")),
-        str(ours.get("description", "")) if ours else text,
+        root.findtext("description") or "",
         root.findtext("parent/name"),
-        ours.get("hold") is True,
     )
 
 
 def take(domain: Any, site: str, operation: str, description: str, hold: bool) -> Snapshot:
     """Take a snapshot with the operation's id in its name; the one that is there already is adopted."""
-    name = f"{_PREFIX}{operation}"
+    name = f"{snapshot_note.PREFIX}{operation}"
     for snapshot in every(domain, site):
         if snapshot.id == name:
             return snapshot
@@ -65,9 +45,7 @@ def take(domain: Any, site: str, operation: str, description: str, hold: bool) -
                 )
     root = ET.Element("domainsnapshot")
     ET.SubElement(root, "name").text = name
-    ET.SubElement(root, "description").text = json.dumps(
-        {"operation": operation, "description": description, "hold": hold}
-    )
+    ET.SubElement(root, "description").text = snapshot_note.written(operation, description, hold)
     with told(site, domain.name(), "take a snapshot"):
         domain.snapshotCreateXML(ET.tostring(root, encoding="unicode"), 0)
     taken = [snapshot for snapshot in every(domain, site) if snapshot.id == name]

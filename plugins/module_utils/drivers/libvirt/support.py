@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...model.vm import VM
-from ..driver import Unsupported
+from ..refusal import check_tiers, refusing
 from .domain import USER_NETWORK
 
 # Field → why a single libvirt host cannot honour it.
@@ -22,15 +22,8 @@ _FIELDS = {
 
 def check(vm: VM, site: str, hostname: str, remote: bool, options: Mapping[str, Any]) -> None:
     """Raise Unsupported for the first field of `vm` that cannot be honoured."""
-
-    def refuse(field: str, why: str) -> Unsupported:
-        return Unsupported(
-            f"the field '{field}' cannot be honoured: {why}; nothing was changed",
-            site=site,
-            vm=vm.name,
-            todo=f"Remove '{field}' from this VM, or place it at a site that can",
-        )
-
+    refuse = refusing(vm, site)
+    check_tiers(vm, options, refuse)
     for field, why in _FIELDS.items():
         if vm[field] not in (None, 0, "disabled"):
             raise refuse(field, why)
@@ -39,8 +32,6 @@ def check(vm: VM, site: str, hostname: str, remote: bool, options: Mapping[str, 
     for disk in vm["disks"] or ():
         if disk.get("encrypted"):
             raise refuse(f"disks.{disk['name']}.encrypted", "this driver makes no encrypted volumes yet")
-        if disk.get("tier") and disk["tier"] not in (options.get("tiers") or {}):
-            raise refuse(f"disks.{disk['name']}.tier", f"the site maps no pool to the tier '{disk['tier']}'")
     for nic in vm["nics"] or ():
         _check_nic(nic, remote, refuse)
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from typing import Any
 
+from .. import snapshot_note
 from ..driver import Conflict, Failed, NotFound, Progress, Snapshot
+from ..snapshot_note import PREFIX
 from .connection import Api
 from .tasks import Tasks
 
-_PREFIX = "muster-"
 _LONGEST = 40  # characters of a snapshot's name
 
 
 def name_of(operation: str) -> str:
     """The name of an operation's snapshot: its id, shortened to what Proxmox takes where that is too long."""
-    name = _PREFIX + re.sub(r"[^A-Za-z0-9_-]", "-", operation)
-    if name == _PREFIX + operation and len(name) <= _LONGEST:
+    name = PREFIX + re.sub(r"[^A-Za-z0-9_-]", "-", operation)
+    if name == PREFIX + operation and len(name) <= _LONGEST:
         return name
     return f"{name[: _LONGEST - 9]}-{hashlib.sha256(operation.encode()).hexdigest()[:8]}"
 
@@ -29,33 +29,12 @@ def every(api: Api, path: str, vm: str) -> list[Snapshot]:
     for one in api.get(f"{path}/snapshot", "list the snapshots", vm):
         if one.get("name") != "current":
             found.append(_read(one))
-    parents = {snapshot.id: snapshot.parent for snapshot in found}
-
-    def depth(id_: str | None) -> int:
-        count = 0
-        while id_ in parents and count < len(parents):
-            id_, count = parents[id_], count + 1
-        return count
-
-    return sorted(found, key=lambda snapshot: (snapshot.created, depth(snapshot.id)))  # several may be of one second
+    return snapshot_note.oldest_first(found)
 
 
 def _read(one: dict[str, Any]) -> Snapshot:
-    text, ours = str(one.get("description") or "").rstrip("\n"), {}
-    if str(one.get("name", "")).startswith(_PREFIX):
-        try:
-            loaded = json.loads(text)
-            ours = loaded if isinstance(loaded, dict) else {}
-        except (ValueError, RecursionError):
-            ours = {}
-    return Snapshot(
-        str(one.get("name") or ""),
-        int(one.get("snaptime") or 0),
-        str(ours.get("operation", "")),
-        str(ours.get("description", "")) if ours else text,
-        one.get("parent") or None,
-        ours.get("hold") is True,
-    )
+    text, parent = str(one.get("description") or "").rstrip("\n"), one.get("parent") or None
+    return snapshot_note.read(str(one.get("name") or ""), int(one.get("snaptime") or 0), text, parent)
 
 
 def take(
@@ -66,7 +45,7 @@ def take(
     for snapshot in every(api, path, vm):
         if snapshot.id == name:
             return snapshot
-    text = json.dumps({"operation": operation, "description": description, "hold": hold})
+    text = snapshot_note.written(operation, description, hold)
 
     def act() -> None:
         upid = api.post(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...model.vm import VM
-from ..driver import Unsupported
+from ..refusal import check_tiers, refusing
 
 # Field → why Proxmox, or this driver, cannot honour it.
 _FIELDS = {
@@ -21,15 +21,8 @@ _FIELDS = {
 def check(vm: VM, site: str, nodes: Mapping[str, bool], options: Mapping[str, Any]) -> None:
     """Raise Unsupported for the first field of `vm` that cannot be honoured. `nodes`: which there are, and whether
     they are online."""
-
-    def refuse(field: str, why: str) -> Unsupported:
-        return Unsupported(
-            f"the field '{field}' cannot be honoured: {why}; nothing was changed",
-            site=site,
-            vm=vm.name,
-            todo=f"Remove '{field}' from this VM, or place it at a site that can",
-        )
-
+    refuse = refusing(vm, site)
+    check_tiers(vm, options, refuse)
     for field, why in _FIELDS.items():
         if vm[field] not in (None, 0):
             raise refuse(field, why)
@@ -54,8 +47,6 @@ def check(vm: VM, site: str, nodes: Mapping[str, bool], options: Mapping[str, An
     for disk in vm["disks"] or ():
         if disk.get("encrypted"):
             raise refuse(f"disks.{disk['name']}.encrypted", "Proxmox encrypts no single disk")
-        if disk.get("tier") and disk["tier"] not in (options.get("tiers") or {}):
-            raise refuse(f"disks.{disk['name']}.tier", f"the site maps no pool to the tier '{disk['tier']}'")
         if disk["size"] % (1 << 10):
             raise refuse(f"disks.{disk['name']}.size", "Proxmox counts the size of a disk in KiB")
     for nic in vm["nics"] or ():

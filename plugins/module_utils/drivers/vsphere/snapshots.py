@@ -7,14 +7,13 @@ with vCenter's own id: what is deleted or gone back to is never another one.
 from __future__ import annotations
 
 import collections
-import json
 from typing import Any
 
+from .. import snapshot_note
 from ..driver import Conflict, Failed, NotFound, Progress, Snapshot
+from ..snapshot_note import PREFIX
 from .connection import Session
 from .tasks import Tasks
-
-_PREFIX = "muster-"
 
 
 class Snapshots:
@@ -25,7 +24,7 @@ class Snapshots:
 
     def every(self, obj: Any, vm: str) -> list[Snapshot]:
         """A VM's snapshots, oldest first; those of others bear no operation."""
-        return sorted((found for found, _node in self._tree(obj, vm)), key=lambda one: one.created)
+        return snapshot_note.oldest_first(found for found, _node in self._tree(obj, vm))
 
     def _tree(self, obj: Any, vm: str) -> list[tuple[Snapshot, Any]]:
         found = self.session.properties([obj], ["snapshot"], "list the snapshots", vm)
@@ -45,10 +44,10 @@ class Snapshots:
         for snapshot in self.every(obj, vm):
             if snapshot.operation == operation:
                 return snapshot
-        text = json.dumps({"operation": operation, "description": description, "hold": hold})
+        text = snapshot_note.written(operation, description, hold)
         # With its memory, so that the way back is to the same moment.
         self.tasks.run(
-            "take a snapshot", lambda: obj.CreateSnapshot_Task(_PREFIX + operation, text, running, False), vm
+            "take a snapshot", lambda: obj.CreateSnapshot_Task(PREFIX + operation, text, running, False), vm
         )
         for snapshot in self.every(obj, vm):
             if snapshot.operation == operation:
@@ -115,18 +114,5 @@ def _whole(node: Any) -> str:
 
 
 def _read(node: Any, id_: str, parent: str | None) -> Snapshot:
-    text, ours = str(node.description or ""), {}
-    if str(node.name).startswith(_PREFIX):
-        try:
-            loaded = json.loads(text)
-            ours = loaded if isinstance(loaded, dict) else {}
-        except (ValueError, RecursionError):
-            ours = {}
-    return Snapshot(
-        id_,
-        int(node.createTime.timestamp()),
-        str(ours.get("operation", "")),
-        str(ours.get("description", "")) if ours else text,
-        parent,
-        ours.get("hold") is True,
-    )
+    created, text = node.createTime.timestamp(), str(node.description or "")
+    return snapshot_note.read(str(node.name), created, text, parent, id_)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...model.vm import VM
-from ..driver import Unsupported
+from ..refusal import check_tiers, refusing
 from . import devices
 from .site import Cluster
 
@@ -21,15 +21,8 @@ _FIELDS = {
 
 def check(vm: VM, site: str, clusters: Iterable[Cluster], options: Mapping[str, Any]) -> None:
     """Raise Unsupported for the first field of `vm` that cannot be honoured."""
-
-    def refuse(field: str, why: str) -> Unsupported:
-        return Unsupported(
-            f"the field '{field}' cannot be honoured: {why}; nothing was changed",
-            site=site,
-            vm=vm.name,
-            todo=f"Remove '{field}' from this VM, or place it at a site that can",
-        )
-
+    refuse = refusing(vm, site)
+    check_tiers(vm, options, refuse)
     for field, why in _FIELDS.items():
         if vm[field] not in (None, 0):
             raise refuse(field, why)
@@ -55,8 +48,6 @@ def check(vm: VM, site: str, clusters: Iterable[Cluster], options: Mapping[str, 
             raise refuse(f"disks.{disk['name']}.encrypted", "this driver chooses no storage policies yet")
         if disk.get("bandwidth_limit"):
             raise refuse(f"disks.{disk['name']}.bandwidth_limit", "vSphere limits the operations of a disk alone")
-        if disk.get("tier") and disk["tier"] not in (options.get("tiers") or {}):
-            raise refuse(f"disks.{disk['name']}.tier", f"the site maps no pool to the tier '{disk['tier']}'")
         if disk["size"] % (1 << 10):
             raise refuse(f"disks.{disk['name']}.size", "vSphere counts the size of a disk in KiB")
     for nic in vm["nics"] or ():
