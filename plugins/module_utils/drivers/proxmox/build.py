@@ -24,6 +24,8 @@ from .teardown import demolish, write_mark
 if TYPE_CHECKING:
     from .driver import ProxmoxDriver
 
+MOST_PARALLEL = 64  # VMs that are made at the same time, as in the field table: sites.NAME.parallel
+
 
 def earlier(driver: ProxmoxDriver, plan: Plan, progress: Progress) -> VM | None:
     """What an earlier try left: the VM itself where it is whole; what is half made is thrown away first."""
@@ -39,8 +41,9 @@ def earlier(driver: ProxmoxDriver, plan: Plan, progress: Progress) -> VM | None:
 
 
 def make(driver: ProxmoxDriver, plan: Plan, progress: Progress) -> VM:
-    """Make what `plan` says, powered off. A number that somebody else took in this moment is not fought for."""
-    for left in reversed(range(5)):
+    """Make what `plan` says, powered off. A number that somebody else took in this moment is not fought for: each time
+    one more VM is made, so as many tries as VMs are made at once are enough."""
+    for left in reversed(range(MOST_PARALLEL)):
         try:
             return _make(driver, plan, progress)
         except Conflict as error:
