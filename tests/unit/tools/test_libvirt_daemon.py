@@ -16,6 +16,9 @@ from tools import libvirt_daemon
 @pytest.fixture
 def process() -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(["sleep", "600"]) as running:
+        # The kernel names a process a moment after it has closed what Popen waits for.
+        while Path(f"/proc/{running.pid}/comm").read_text(encoding="utf-8").strip() != "sleep":
+            pass
         yield running
         running.kill()
 
