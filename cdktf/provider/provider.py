@@ -48,6 +48,9 @@ class MusterProvider(Provider):
         self._read(diags, config)
         if self.settings is not None:
             self.sites, self.patience.timeout = Sites(self.settings), self.settings.timeout
+            for site in self.settings.fleet.sites.values():
+                if site.warning:
+                    diags.add_warning(site.warning)
         elif not diags.has_errors():
             diags.add_error("Muster cannot be configured yet",
                             "A setting of the provider is known only after another resource was made. Write its value, "

@@ -81,6 +81,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         try:
             fleet = read_fleet(fleet_file)
             with connected(fleet) as drivers:
+                for warning in filter(None, (fleet.sites[name].warning for name in drivers)):
+                    self.display.warning(warning)
                 listed = [vm for driver in drivers.values() for vm in driver.list()]
         except (DriverError, ModelError) as error:
             raise AnsibleParserError(str(error)) from error

@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -92,7 +92,15 @@ def session(module: AnsibleModule) -> Iterator[tuple[Fleet, Mapping[str, Driver]
             module.fail_json(msg="Name the fleet file, as in -e fleet_file=fleet.yml. Nothing was changed.")
         fleet = read_fleet(module.params["fleet_file"])
         with connected(fleet, module.params["vms"], every=bool(module.params.get("all"))) as drivers:
+            warn(module, fleet, drivers)
             yield fleet, drivers
+
+
+def warn(module: AnsibleModule, fleet: Fleet, names: Iterable[str]) -> None:
+    """Tell what should be told of the sites that are asked."""
+    for name in names:
+        if fleet.sites[name].warning:
+            module.warn(fleet.sites[name].warning)
 
 
 def finish(

@@ -92,7 +92,7 @@ import json
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.muster.fleet.plugins.module_utils.model.fields import argument_spec
 from ansible_collections.muster.fleet.plugins.module_utils.model.fleet import load_fleet
-from ansible_collections.muster.fleet.plugins.module_utils.module import progress, told
+from ansible_collections.muster.fleet.plugins.module_utils.module import progress, told, warn
 from ansible_collections.muster.fleet.plugins.module_utils.operations import converge
 from ansible_collections.muster.fleet.plugins.module_utils.operations.session import connected
 
@@ -127,6 +127,7 @@ def main():
         fleet = load_fleet(json.dumps(document), "task")
         allowed = converge.Allowed(params["allow_power_cycle"], params["allow_replace"])
         with connected(fleet) as drivers:
+            warn(module, fleet, drivers)
             if params["state"] == "absent":
                 outcome = converge.remove(fleet, drivers, check=module.check_mode, progress=progress)[0]
             else:

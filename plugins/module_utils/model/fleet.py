@@ -43,6 +43,14 @@ class Site:
         """The option `key`, None where it is not set."""
         return self.options.get(key)
 
+    @property
+    def warning(self) -> str:
+        """What whoever asks this site should be told each time; "" where there is nothing."""
+        if (self["tls"] or {}).get("verify") is not False:
+            return ""
+        return (f"Site '{self.name}': its certificate is not verified (tls.verify is false), so anybody on the way can "
+                f"read the credentials and answer in its place. Write sites.{self.name}.tls.ca or .tls.fingerprint.")
+
 
 @dataclass(frozen=True)
 class Fleet:

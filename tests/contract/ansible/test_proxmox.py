@@ -53,3 +53,13 @@ def test_a_site_that_is_down_is_no_empty_inventory(small: Small) -> None:
     ran = run("ansible-inventory", "-i", str(inventory(small)), "--list")
     assert ran.code != 0
     assert "Connection refused" in ran.output
+
+
+def test_a_certificate_that_nobody_verifies_is_warned_about(small: Small, tmp_path: Path) -> None:
+    small.run()
+    small.document["sites"]["pve"]["tls"] = {"verify": False}
+    warning = "its certificate is not verified (tls.verify is false)"
+    ran = play(tmp_path, {"looked": fleet_task(small, "vm_info")})
+    assert warning in " ".join(ran.results["looked"]["warnings"])
+    listing = run("ansible-inventory", "-i", str(inventory(small)), "--list")
+    assert warning in " ".join(listing.output.split())

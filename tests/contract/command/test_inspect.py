@@ -77,6 +77,17 @@ def test_forgotten_snapshots_and_old_backups_of_others(
 
 
 @on_proxmox
+def test_a_certificate_that_nobody_verifies_is_told(
+    world: ProxmoxWorld, sites: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = yaml.safe_load(sites.read_text())
+    document["sites"][world.access.name]["tls"] = {"verify": False}
+    sites.write_text(yaml.safe_dump(document))
+    main(["inspect", "--site", world.access.name, "--fleet", str(sites)])
+    assert "its certificate is not verified (tls.verify is false)" in capsys.readouterr().out
+
+
+@on_proxmox
 def test_a_node_that_does_not_answer_leaves_backups_unknown(
     world: ProxmoxWorld, sites: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -92,6 +92,12 @@ def test_a_bad_site(terraform: Terraform, monkeypatch: pytest.MonkeyPatch, fault
     assert terraform.plan() == {}
 
 
+def test_a_certificate_that_nobody_verifies_is_warned_about(terraform: Terraform) -> None:
+    terraform.vms = {"a": OFF}
+    terraform.provider["sites"][terraform.world.access.name]["tls"] = {"verify": False}
+    assert "its certificate is not verified (tls.verify is false)" in flat(terraform.apply())
+
+
 def test_a_disk_that_finds_no_room(terraform: Terraform) -> None:
     """A new one, and one that grows: nothing is half done, and the next apply carries on."""
     world: Any = terraform.world
