@@ -47,6 +47,5 @@ def _place(rule: Any, config: Mapping[str, Any]) -> list[Any]:
     """The attribute that a rule asks for first, as deep as the configuration has it."""
     for _text, steps in rule.expect.steps:
         if steps[0] in VM_FIELDS:
-            keys = tuple(int(step[1:-1]) if step.startswith("[") else step for step in steps)
-            return values.path(keys, config)
+            return values.path(steps, config)
     return ["name"]

@@ -20,6 +20,9 @@ RULES: dict[str, Any] = {
         {"id": "big-disk", "title": "Root disks hold the logs", "severity": "high", "stages": ["plan"],
          "expect": "disks[0].size >= `1048576`", "why": "Logs fill small disks.",
          "tests": {"pass": [{"disks": [{"size": 1048576}]}], "fail": [{"disks": [{"size": 1}]}]}},
+        {"id": "room", "title": "Root disks have room", "severity": "low", "stages": ["plan"],
+         "expect": "disks[0].size >= `1073741824`", "why": "Updates need some.",
+         "tests": {"pass": [{"disks": [{"size": 1073741824}]}], "fail": [{"disks": [{"size": 1}]}]}},
         {"id": "two", "title": "Two CPUs", "severity": "medium", "stages": ["plan"], "expect": "cpus >= `2`",
          "why": "One is few.", "tests": {"pass": [{"cpus": 2}], "fail": [{"cpus": 1}]}},
         {"id": "spread", "title": "A service has two VMs", "severity": "critical", "stages": ["plan"],
@@ -50,6 +53,10 @@ def test_a_plan_that_a_rule_refuses(ruled: Terraform) -> None:
     ruled.provider["severity"] = "medium"
     assert "Rule two (medium): Two CPUs" in ruled.refused()
     assert ruled.diagnostics()[0][1].startswith('"cpus": 1')
+    ruled.provider["severity"] = "low"
+    ruled.vms["a"] |= {"cpus": 2, "disks": [{"size": "512 MiB"}]}
+    assert "disks[0].size is 512 MiB" in ruled.refused()
+    assert ruled.diagnostics()[0][1].startswith('"size": "512 MiB"')
 
 
 def test_a_waiver(ruled: Terraform) -> None:
@@ -189,12 +196,12 @@ def test_the_rules_on_one_vm(ruled: Terraform) -> None:
     call = "${[for one in provider::muster::check(%s) : one.rule]}"
     ruled.more = {"output": {
         "resource": {"value": call % 'muster_vm.a, "./ours.yml"'},
-        "object": {"value": call % '{name = "x", cpus = 2, tags = {owner = "me"}, disks = [{size = "2 MiB"}]}, '
+        "object": {"value": call % '{name = "x", cpus = 2, tags = {owner = "me"}, disks = [{size = "2 GiB"}]}, '
                    '"./ours.yml"'},
         "baseline": {"value": "${length(provider::muster::check(muster_vm.a)) > 0}"}}}
     ruled.apply()
     shown = {name: one["value"] for name, one in json.loads(ruled.run("output", "-json")).items()}
-    assert sorted(shown["resource"]) == ["owner", "two"]
+    assert sorted(shown["resource"]) == ["owner", "room", "two"]
     assert shown["object"] == []
     assert shown["baseline"] is True
 
