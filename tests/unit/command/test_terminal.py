@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pty
 import signal
@@ -61,7 +62,9 @@ def test_a_reader_that_went_away_is_no_error(folder: Path) -> None:
 @pytest.mark.usefixtures("folder")
 def test_an_interrupt_is_told_in_one_line() -> None:
     process = subprocess.Popen([*COMMAND, "check", "-", "--output", "r.txt"], stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               # A shell lets what runs in its background ignore interrupts.
+                               preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL))
     assert process.stdin is not None
     # More than a pipe holds: once it is written the command is reading.
     process.stdin.write(plan().encode() + b" " * (1 << 20))
