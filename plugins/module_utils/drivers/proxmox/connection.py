@@ -7,9 +7,10 @@ import io
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from ...model.fleet import Site
+from .. import address
 from ..driver import DriverError, Unreachable, Unsupported
 from . import credentials
 from .errors import clean, error_of, fields
@@ -62,18 +63,7 @@ class Api:
                 site=access.name,
                 todo="Install muster-fleet[proxmox] in the Python that runs this module",
             )
-        address = urlsplit(str(access["uri"] or ""))
-        try:
-            host, port = address.hostname, address.port
-        except ValueError:
-            host = port = None
-        shown = f"{address.scheme}://{host or ''}"
-        if address.scheme != "https" or not host or address.username or address.query or address.fragment:
-            raise Unreachable(  # without what may be a secret: a user, a password, parameters
-                f"its uri {clean(shown)} is no address of Proxmox",
-                site=access.name,
-                todo=f"Write sites.{access.name}.uri, such as https://pve.example.org:8006",
-            )
+        _address, host, port = address.https(access, "Proxmox", "https://pve.example.org:8006")
         self.uri = f"https://{host}:{port or 8006}"
         tls, token = access["tls"] or {}, credentials.token(access)
         fingerprint = tls.get("fingerprint")

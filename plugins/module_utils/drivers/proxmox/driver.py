@@ -8,14 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ...model.errors import nearest
 from ...model.fleet import Site
 from ...model.planner import Change
 from ...model.units import format_size
 from ...model.vm import VM, Mark
-from .. import qcow2
+from .. import qcow2, templates
 from ..driver import (
-    Ambiguous,
     Archive,
     Capability,
     Conflict,
@@ -163,24 +161,8 @@ class ProxmoxDriver(Driver):
 
     def _template(self, image: Template, desired: VM) -> listing.Resource:
         """The template of this name or number. Raises NotFound with the nearest name, Ambiguous with both."""
-        templates = listing.templates(self.api)
-        found = [one for one in templates if image.source in (str(one.get("name")), str(one["vmid"]))]
-        if len(found) > 1:
-            raise Ambiguous(
-                f"{len(found)} templates are called '{image.source}': " + ", ".join(str(one["vmid"]) for one in found),
-                site=self.site,
-                vm=desired.name,
-                todo="Name the one that you mean by its number",
-            )
-        if not found:
-            raise NotFound(
-                f"there is no template '{image.source}' for the image '{image.name}'; "
-                + nearest(image.source, [str(one.get("name")) for one in templates]),
-                site=self.site,
-                vm=desired.name,
-                todo=f"Mend sites.{self.site}.images.{image.name}.template",
-            )
-        return found[0]
+        known = [(str(one.get("name")), str(one["vmid"]), one) for one in listing.templates(self.api)]
+        return templates.chosen(image, known, "number", site=self.site, vm=desired.name)
 
     def _bring(self, desired: VM, disks: Mapping[str, Path], progress: Progress) -> dict[str, Upload]:
         """Bring images to a storage of the site from which Proxmox can import them; each is looked at before."""

@@ -8,14 +8,15 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ..driver import DriverError, Failed, Locked, Progress, Unreachable, silent
+from .. import waiting
+from ..driver import DriverError, Failed, Progress, Unreachable, silent
 from .connection import Api, quoted
 from .errors import clean, error_of
 
 Result = TypeVar("Result")
 _UPID = re.compile(r"UPID:([A-Za-z0-9.-]+):[0-9A-Fa-f]+:[0-9A-Fa-f]+:[0-9A-Fa-f]+:([^:]*):([^:]*):[^:]+:")
 _WARNINGS = re.compile(r"WARNINGS: \d+")
-_FIRST, _LAST = 0.05, 2.0  # seconds between two looks at a task; the wait grows
+_FIRST = 0.05  # seconds between two looks at a task; the wait grows
 LOCK_WAIT = 300.0  # seconds for which somebody else's task is waited for: a backup of a small VM
 TASK_WAIT = 4 * 3600.0  # seconds for a task of ours: the copy of a large disk
 
@@ -63,7 +64,7 @@ class Tasks:
                 said = now
                 progress(f"{vm}: {kind} {self._line(path, doing, vm)}".rstrip())
             time.sleep(pause)
-            pause = min(pause * 1.5, _LAST)
+            pause = min(pause * 1.5, waiting.LONGEST)
         outcome = str(state.get("exitstatus", "no exit status"))
         if outcome != "OK" and not _WARNINGS.fullmatch(outcome):
             raise error_of(doing, outcome, site=self.api.site, vm=vm)
@@ -76,27 +77,8 @@ class Tasks:
         return ""
 
     def patiently(self, act: Callable[[], Result], vm: str, progress: Progress = silent) -> Result:
-        """`act`, again and again while somebody else holds the VM, until `lock_wait` is over; then its Locked.
-
-        What was refused for a lock was not begun, so it may be asked for again.
-        """
-        end, pause, told = time.monotonic() + self.lock_wait, _FIRST, float("-inf")
-        while True:
-            try:
-                return act()
-            except Locked as error:
-                if time.monotonic() + pause > end:
-                    raise Locked(
-                        f"{error.what}; it was waited for {self.lock_wait:.0f} s and left as it is",
-                        site=error.site,
-                        vm=error.vm,
-                        todo=error.todo,
-                    ) from None
-                if time.monotonic() - told >= 10:
-                    told = time.monotonic()
-                    progress(f"{vm}: waiting, {error.what}")
-                time.sleep(pause)
-                pause = min(pause * 1.5, _LAST)
+        """`act`, waiting for what somebody else does with the VM."""
+        return waiting.patiently(act, vm, progress, self.lock_wait, _FIRST)
 
     def holder(self, node: str, vmid: int) -> str:
         """The task that works on a VM just now, for people; empty where none is found."""

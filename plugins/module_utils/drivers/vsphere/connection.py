@@ -12,9 +12,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from ...model.fleet import Site
+from .. import address
 from ..driver import Denied, DriverError, Unreachable, Unsupported
 from .bulk import transport
 from .credentials import account
@@ -80,19 +81,9 @@ class Session:
                 site=access.name,
                 todo="Install muster-fleet[vsphere] in the Python that runs this module",
             )
-        address = urlsplit(str(access["uri"] or ""))
-        try:
-            host, port = address.hostname, address.port
-        except ValueError:
-            host = port = None
-        if address.scheme != "https" or not host or address.username or address.query or address.fragment:
-            raise Unreachable(
-                f"its uri {clean(access['uri'])} is no address of vCenter",
-                site=access.name,
-                todo=f"Write sites.{access.name}.uri, such as https://vcenter.example.org/datacenter/cluster",
-            )
-        self.uri = f"https://{address.netloc}"
-        self.place = tuple(unquote(part) for part in address.path.split("/") if part)
+        uri, host, port = address.https(access, "vCenter", "https://vcenter.example.org/datacenter/cluster")
+        self.uri = f"https://{uri.netloc}"
+        self.place = tuple(unquote(part) for part in uri.path.split("/") if part)
         self._account = account(access)
         self._stub = transport(
             TIMEOUT,

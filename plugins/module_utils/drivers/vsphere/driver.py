@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from ...model.errors import nearest
 from ...model.fleet import Site
 from ...model.planner import Change
 from ...model.vm import VM, Mark
+from .. import templates
 from ..driver import (
-    Ambiguous,
     Capability,
     Conflict,
     Driver,
@@ -134,29 +133,10 @@ class VsphereDriver(Driver):
 
     def _of_template(self, plan: Plan, image: Template) -> Plan:
         """The plan as a copy of the template of this name or UUID. Raises NotFound with the nearest name, Ambiguous."""
-        known, desired = listing.templates(self.session), plan.desired
-        found = [
-            (obj, one)
-            for obj, one in known
-            if image.source in (listing.name_of(one), one.get("config.instanceUuid"))
-        ]
-        if len(found) > 1:
-            raise Ambiguous(
-                f"{len(found)} templates are called '{image.source}': "
-                + ", ".join(str(one.get("config.instanceUuid")) for _obj, one in found),
-                site=self.site,
-                vm=desired.name,
-                todo="Name the one that you mean by its instance UUID",
-            )
-        if not found:
-            raise NotFound(
-                f"there is no template '{image.source}' for the image '{image.name}'; "
-                + nearest(image.source, [str(one.get("name")) for _obj, one in known]),
-                site=self.site,
-                vm=desired.name,
-                todo=f"Mend sites.{self.site}.images.{image.name}.template",
-            )
-        return self._copy_of(plan, found[0][0], image.source)
+        known = [(listing.name_of(one), str(one.get("config.instanceUuid") or ""), obj)
+                 for obj, one in listing.templates(self.session)]
+        source = templates.chosen(image, known, "instance UUID", site=self.site, vm=plan.desired.name)
+        return self._copy_of(plan, source, image.source)
 
     def _copy_of(self, plan: Plan, source: Any, title: str) -> Plan:
         """The plan as a copy of `source`, whose disks are those that the VM names first."""

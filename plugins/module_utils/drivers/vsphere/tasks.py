@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ..driver import Locked, Progress, Unreachable, silent
+from .. import waiting
+from ..driver import Progress, Unreachable, silent
 from .connection import Session
 from .errors import clean, error_of
 
 Result = TypeVar("Result")
-_FIRST, _LAST = 0.02, 2.0  # seconds between two looks at a task; the wait grows
+_FIRST = 0.02  # seconds between two looks at a task; the wait grows
 _INFO = ("info.state", "info.error", "info.result", "info.progress", "info.descriptionId")
 LOCK_WAIT = 300.0  # seconds for which somebody else's task is waited for
 TASK_WAIT = 4 * 3600.0  # seconds for a task of ours: the copy of a large disk
@@ -57,27 +58,8 @@ class Tasks:
                 said = now
                 progress(f"{vm}: {clean(info.get('info.descriptionId'))} {info.get('info.progress') or 0} %")
             time.sleep(pause)
-            pause = min(pause * 1.5, _LAST)
+            pause = min(pause * 1.5, waiting.LONGEST)
 
     def patiently(self, act: Callable[[], Result], vm: str, progress: Progress = silent) -> Result:
-        """`act`, again and again while somebody else holds the VM, until `lock_wait` is over; then its Locked.
-
-        What was refused for a lock was not begun, so it may be asked for again.
-        """
-        end, pause, told = time.monotonic() + self.lock_wait, _FIRST, False
-        while True:
-            try:
-                return act()
-            except Locked as error:
-                if time.monotonic() + pause > end:
-                    raise Locked(
-                        f"{error.what}; it was waited for {self.lock_wait:.0f} s and left as it is",
-                        site=error.site,
-                        vm=error.vm,
-                        todo=error.todo,
-                    ) from None
-                if not told:
-                    told = True
-                    progress(f"{vm}: waiting, {error.what}")
-                time.sleep(pause)
-                pause = min(pause * 1.5, _LAST)
+        """`act`, waiting for what somebody else does with the VM."""
+        return waiting.patiently(act, vm, progress, self.lock_wait, _FIRST)
