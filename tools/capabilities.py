@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from muster.drivers.driver import Capability
-from muster.drivers.registry import PLATFORMS, driver_of
+from muster.drivers.registry import driver_of
+from muster.model.fleet_fields import PLATFORMS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "drivers" / "README.md"
 BEGIN, END = "<!-- capabilities -->", "<!-- /capabilities -->"
@@ -14,7 +15,7 @@ BEGIN, END = "<!-- capabilities -->", "<!-- /capabilities -->"
 
 def matrix() -> str:
     """The table: a row for each capability, a column for each platform."""
-    drivers = {platform: driver_of(platform) for platform in PLATFORMS}
+    drivers = {platform: driver_of(platform) for platform in sorted(PLATFORMS)}
     rows = [f"| | {' | '.join(drivers)} |", f"| --- |{' --- |' * len(drivers)}"]
     for capability in Capability:
         cells = ["yes" if kind and capability in kind.capabilities else "" for kind in drivers.values()]

@@ -4,9 +4,8 @@ The imports are written out, because Ansible ships only what static imports name
 from __future__ import annotations
 
 from ..model.fleet import Site
+from ..model.fleet_fields import PLATFORMS
 from .driver import Driver, Unsupported
-
-PLATFORMS = ("libvirt", "proxmox", "vsphere")
 
 
 def driver_of(platform: str) -> type[Driver] | None:
@@ -35,7 +34,7 @@ def open_site(site: Site) -> Driver:
     kind = driver_of(site.platform)
     if kind is None:
         raise Unsupported(
-            f"there is no driver for the platform '{site.platform}'; there is one for " + ", ".join(PLATFORMS),
+            f"there is no driver for the platform '{site.platform}'; there is one for " + ", ".join(sorted(PLATFORMS)),
             site=site.name,
             todo="Change the site's platform",
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from muster.drivers.driver import Capability, Driver
-from muster.drivers.registry import PLATFORMS, driver_of
+from muster.drivers.registry import driver_of
+from muster.model.fleet_fields import PLATFORMS
 
 from tools import capabilities
 
