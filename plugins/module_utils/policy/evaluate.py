@@ -103,11 +103,11 @@ def _judge(document: Mapping[str, Any], table: Table, waivers: Waivers, now: dat
             outcome, clause = "unknown", "nobody looked into the guest"
         else:
             outcome, clause = verdict(rule, plain, now)
-            if table.stage != "plan":
-                clause = clause.replace(LATER, UNTOLD)
         if outcome in ("pass", "not_applicable"):
             codes.append(CODES[outcome])
             continue
+        if table.stage != "plan":
+            clause = clause.replace(LATER, UNTOLD)
         if outcome in ("fail", "unknown"):
             outcome, clause = waivers.settle(rule.id, subject.name, outcome, clause)
         codes.append(CODES[outcome])
