@@ -13,7 +13,7 @@ from muster.model.normal import layer, without_unset
 from tf.function import CallContext, Function, FunctionSignature, Parameter, Return
 from tf.types import String, TfType
 
-from .compliance import OTHERS
+from .compliance import untold
 from .provider import MusterProvider, summary
 from .settings import DEFAULT_PACK, check_name, without_nulls
 
@@ -95,4 +95,4 @@ def _document(vm: Any) -> dict[str, Any]:
     if problems:
         raise problems[0]
     return {**spec, "name": beside.get("name", ""), "site": beside.get("site", ""), "platform": "", "owned": True,
-            "terraform_type": "muster_vm", "unknown": ["platform", *OTHERS]}
+            "terraform_type": "muster_vm", "unknown": ["platform", *untold()]}

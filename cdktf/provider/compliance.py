@@ -12,9 +12,13 @@ from tf.utils import Diagnostics
 from . import values
 from .settings import Settings
 
-# What only the other VMs of the fleet tell. One resource does not see them: `muster check` of the whole plan does.
-OTHERS = ("peers", "peer_count", "peers_on_host", "siblings", "sibling_count", "siblings_running", "service_hosts",
-          "service_zones", "neighbours", "pinning_shared")
+
+def untold() -> list[str]:
+    """What only the other VMs of the fleet tell. One resource does not see them: `muster check` of the whole plan does.
+    """
+    from muster.policy.context import FROM_OTHERS
+
+    return [name for name in FROM_OTHERS if name != "pinned_cpus"]  # which its own pinning tells
 
 
 class Rulebook:
@@ -35,7 +39,7 @@ class Rulebook:
 
         document = {**desired.document(), "name": name or "", "site": site.name, "platform": site.platform,
                     "owned": True, "terraform_type": "muster_vm"}
-        document["unknown"] = [*document["unknown"], *OTHERS]
+        document["unknown"] = [*document["unknown"], *untold()]
         waived = {one.rule for one in self.waivers} if name is None else set()
         for finding in check([document], self.rules, "plan", self.waivers).at_least(self.severity):
             if finding.rule not in waived:

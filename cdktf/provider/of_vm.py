@@ -106,6 +106,24 @@ class OfVm(Asking):
         """The thing as sentences name it."""
         return f"{self.what} '{state.get('name')}' of {words.called({'name': state.get('vm'), **_site(state)})}"
 
+    def import_(self, ctx: ImportContext, id: str) -> State | None:  # noqa: A002 - the framework's name
+        """The state of the thing that ``SITE/VM/NAME`` means."""
+        from muster.drivers.driver import DriverError
+
+        state = self.parts(ctx, id)
+        if state is None:
+            return None
+        try:
+            return self.found(state)
+        except (DriverError, ModelError) as error:
+            ctx.diagnostics.add_error(f"Unable to import '{id}'", str(error))
+            return None
+
+    def found(self, state: State) -> State:
+        """The whole state of the thing that site, VM and name mean. Raises ModelError where it is not there, and the
+        contract's errors."""
+        raise NotImplementedError
+
     def parts(self, ctx: ImportContext, id_: str) -> State | None:
         """Site, VM and name of ``SITE/VM/NAME``, or of ``VM/NAME`` where there is one site; None, with an error."""
         parts = id_.split("/")

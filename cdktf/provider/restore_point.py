@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from muster.model.errors import ModelError, nearest, show
 from muster.model.units import format_time
 from muster.model.vm import VM
-from tf.iface import CreateContext, DeleteContext, ImportContext, ReadContext, State, UpdateContext
+from tf.iface import CreateContext, DeleteContext, ReadContext, State, UpdateContext
 from tf.schema import Schema
 from tf.types import Unknown
 from tf.utils import Diagnostics
@@ -108,23 +108,16 @@ class RestorePointResource(OfVm):
             return current
         return None
 
-    def import_(self, ctx: ImportContext, id: str) -> State | None:  # noqa: A002 - the framework's name
-        """The state of the restore point that ``SITE/VM/NAME`` means; NAME may be its id."""
+    def found(self, state: State) -> State:
+        """The restore point of that name, which may be its id."""
         from muster.operations import named
 
-        state = self.parts(ctx, id)
-        if state is None:
-            return None
-        try:
-            vm = self.settings.wanted(state["vm"], state["site"], {})
-            repository = self._repository(vm.site, vm.name)
-            point = self._point(repository, vm, named.of(repository, vm, state["name"]) or state["name"])
-            if point is None:
-                raise ModelError(f"{repository.root} has no restore point of that name or id of VM '{vm.name}'")
-            names = [name for name, id_ in named.every(repository, vm).items() if id_ == point.id]
-        except ModelError as error:
-            ctx.diagnostics.add_error(f"Unable to import '{id}'", str(error))
-            return None
+        vm = self.settings.wanted(state["vm"], state["site"], {})
+        repository = self._repository(vm.site, vm.name)
+        point = self._point(repository, vm, named.of(repository, vm, state["name"]) or state["name"])
+        if point is None:
+            raise ModelError(f"{repository.root} has no restore point of that name or id of VM '{vm.name}'")
+        names = [name for name, id_ in named.every(repository, vm).items() if id_ == point.id]
         return {**state, "name": names[0] if names else point.id, "kind": None, **_seen(point)}
 
     def _repository(self, site: str, name: str) -> Repository:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from muster.model.errors import ModelError
 from muster.model.units import format_time
 from muster.model.vm import VM
-from tf.iface import CreateContext, DeleteContext, ImportContext, ReadContext, State, UpdateContext
+from tf.iface import CreateContext, DeleteContext, ReadContext, State, UpdateContext
 from tf.schema import Schema
 
 from . import schema_kept, words
@@ -114,22 +114,13 @@ class SnapshotResource(OfVm):
             return current
         return None
 
-    def import_(self, ctx: ImportContext, id: str) -> State | None:  # noqa: A002 - the framework's name
-        """The state of the snapshot that ``SITE/VM/NAME`` means; NAME is the id that ``vm_snapshot`` was given."""
-        from muster.drivers.driver import DriverError
-
-        state = self.parts(ctx, id)
-        if state is None:
-            return None
-        try:
-            vm = self.vm_of(state)
-            found = _named(self.session(state["site"]).driver.snapshots(vm), state["name"])
-            if not found:
-                raise ModelError(f"VM '{state['vm']}' at site '{vm.site}' has no snapshot of Muster by that name")
-        except (DriverError, ModelError) as error:
-            ctx.diagnostics.add_error(f"Unable to import '{id}'", str(error))
-            return None
-        return {**state, "description": found[0].description, "hold": found[0].hold, **_seen(found[0])}
+    def found(self, state: State) -> State:
+        """The snapshot whose name is the id that ``vm_snapshot`` was given."""
+        vm = self.vm_of(state)
+        there = _named(self.session(state["site"]).driver.snapshots(vm), state["name"])
+        if not there:
+            raise ModelError(f"VM '{state['vm']}' at site '{vm.site}' has no snapshot of Muster by that name")
+        return {**state, "description": there[0].description, "hold": there[0].hold, **_seen(there[0])}
 
 
 def _named(snapshots: Any, name: str) -> list[Snapshot]:
