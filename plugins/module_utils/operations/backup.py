@@ -190,10 +190,11 @@ def _stamp(driver: Driver, actual: VM, id_: str) -> bool:
 def _prune(
     repository: Repository, driver: Driver, vm: VM, points: list[RestorePoint], doubt: bool
 ) -> tuple[str, ...]:
-    """Retention, only after a backup that succeeded and only where every manifest could be read."""
+    """Retention, only after a backup that succeeded, which is the last of `points`, and only where every manifest
+    could be read."""
     if doubt:
         return ()
-    kept = retention.kept_points(points, (vm["protection"] or {}).get("keep"))
+    kept = retention.kept_points(points, (vm["protection"] or {}).get("keep"), points[-1].id)
     gone = [point for point in reversed(points) if point.id not in kept]
     for point in gone:
         archives.forget(driver, vm, point)  # before its manifest: what is killed in between is carried on with

@@ -16,8 +16,9 @@ _PERIODS: dict[str, Callable[[datetime.datetime], str]] = {
 }
 
 
-def kept_points(points: Sequence[RestorePoint], keep: Mapping[str, Any] | None) -> set[str]:
+def kept_points(points: Sequence[RestorePoint], keep: Mapping[str, Any] | None, taken: str | None = None) -> set[str]:
     """Ids of the restore points to keep: the newest always, those that `keep` asks for, and all that these build upon.
+    `taken` was taken just now and is kept too: a clock that went back makes it look older than the others.
 
     Without a policy everything is kept: an empty one never means "delete all".
     """
@@ -36,6 +37,8 @@ def kept_points(points: Sequence[RestorePoint], keep: Mapping[str, Any] | None) 
                 seen.append(label)
                 kept.add(point.id)
     by_id = {point.id: point for point in points}
+    if taken in by_id:
+        kept.add(taken)
     for id_ in list(kept):
         parent = by_id[id_].parent
         while parent is not None and parent in by_id and parent not in kept:

@@ -28,6 +28,7 @@ class Proxmox(FakePve):
         self.storages["local"]["content"] = "iso,vztmpl,backup,import"
         self.virtual_size = 1 << 20  # of every image that is imported
         self.hotplugs = True
+        self.backed_up: dict[int, int] = {}  # when each VM was backed up last, in epoch seconds
         self.backup_log = ["INFO: issuing guest-agent 'fs-freeze' command"]
 
     def _routes_more(self) -> list[Any]:
@@ -140,9 +141,9 @@ class Proxmox(FakePve):
 
     async def _more_vzdump(self, v: Any, user: str) -> Any:
         vm = self.find(v["node"], v["vmid"])
-        began = int(time.time())
-        while (name := archive_name(vm.vmid, began)) in self.storages[v["storage"]].get("volumes", {}):
-            began += 1  # Proxmox waits for its lock meanwhile
+        # Proxmox waits for its lock, so that no second has two backups of one VM, nor has it once one is deleted.
+        began = self.backed_up[vm.vmid] = max(int(time.time()), self.backed_up.get(vm.vmid, 0) + 1)
+        name = archive_name(vm.vmid, began)
 
         async def body() -> str:
             if vm.lock:

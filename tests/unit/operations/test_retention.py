@@ -43,6 +43,11 @@ def test_a_chain_is_kept_whole() -> None:
     assert kept_points(points, {"last": 1}) == {id_of(index) for index in (0, 1, 2, 4)}
 
 
+def test_what_was_taken_just_now_is_kept_though_the_clock_went_back() -> None:
+    points = [point(0, NOON), point(1, NOON + 1), point(2, NOON - 3600), point(3, NOON - 1800, parent=2)]
+    assert kept_points(points, {"last": 1}, id_of(3)) == {id_of(1), id_of(2), id_of(3)}
+
+
 def test_a_loop_ends() -> None:
     points = [point(0, parent=1), point(1, parent=0), point(2)]
     assert kept_points(points, {"last": 2}) == {id_of(index) for index in (0, 1, 2)}
