@@ -21,6 +21,7 @@ from .health import Check
 from .repository import Damaged, RestorePoint
 from .session import chosen, each, new_operation, width
 
+PATIENCE = 60.0  # seconds for which the services are asked at least, and where no RTO says how long they may take
 REALM = "/drill"  # twins bear "<fleet>/drill" in their mark, so that no plan of the fleet ever sees them
 
 
@@ -193,7 +194,9 @@ class _Drill:
             raise _Stop
 
     def _services(self, twin: VM) -> None:
-        asked = health.ask(self.driver, twin, self.vm["health"], progress=self.progress)
+        """A service that answers within the RTO has been recovered in time, so none is given up before it is over."""
+        left = ((self.vm["protection"] or {}).get("rto") or 0) - (time.monotonic() - self.started)
+        asked = health.ask(self.driver, twin, self.vm["health"], max(PATIENCE, left), self.progress)
         self.checks += asked
         if not asked:
             self._note("services", "not_tested", "the fleet file declares no health check for it")

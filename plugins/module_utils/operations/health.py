@@ -58,7 +58,7 @@ def ports(health: list[Mapping[str, Any]] | None) -> list[int]:
 
 
 def ask(
-    driver: Driver, vm: VM, health: list[Mapping[str, Any]] | None, patience: float = 60, progress: Progress = silent
+    driver: Driver, vm: VM, health: list[Mapping[str, Any]] | None, patience: float = 0, progress: Progress = silent
 ) -> list[Check]:
     """The answers of `vm` to its `health` checks; each is asked again until it passes or `patience` seconds are over.
     """

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from fleets import Small
 from libvirt_site import content, real, write
-from muster.drivers.driver import Capability
+from muster.drivers.driver import Capability, Executed
 from muster.model.errors import ModelError
 from muster.model.vm import Mark
-from muster.operations import backup, drill, snapshot
+from muster.operations import backup, drill, health, snapshot
 from muster.operations.drill import REALM
 from sites import World
 
@@ -212,6 +212,24 @@ def test_a_drill_that_can_ask_nothing_is_not_tested(patterned: Small, monkeypatc
     (outcome,) = drill.drill(small.fleet, small.drivers)
     assert outcome.outcome == "not_tested"
     assert "could not be tested" in drill.sentence(outcome)
+
+
+@real
+@pytest.mark.parametrize(("rto", "outcome"), [("1h", "passed"), (None, "failed")])
+def test_a_service_is_asked_until_its_rto_is_over(
+    patterned: Small, monkeypatch: pytest.MonkeyPatch, rto: str | None, outcome: str
+) -> None:
+    small, driver = patterned, patterned.world.driver
+    protection = {"rto": rto} if rto else {}
+    small.edit(lambda vms: vms["a"].update(health=[{"command": {"run": ["true"]}}], protection=protection))
+    backed_up(small)
+    answers = iter([1, 1, 0, 0, 0])
+    monkeypatch.setattr(driver, "wait_ready", lambda vm, *_: vm)
+    monkeypatch.setattr(driver, "execute", lambda *_, **__: Executed(next(answers), ""))
+    monkeypatch.setattr(drill, "PATIENCE", 0)
+    monkeypatch.setattr(health, "_POLL", 0)
+    (found,) = drill.drill(small.fleet, small.drivers)
+    assert found.outcome == outcome, found.error
 
 
 @real
