@@ -197,7 +197,9 @@ class _Drill:
         """A service that answers within the RTO has been recovered in time, so none is given up before it is over."""
         left = ((self.vm["protection"] or {}).get("rto") or 0) - (time.monotonic() - self.started)
         asked = health.ask(self.driver, twin, self.vm["health"], max(PATIENCE, left), self.progress)
-        self.checks += asked
+        told = health.inside(self.driver, twin) if any(check.outcome == "failed" for check in asked) else ""
+        self.checks += [replace(check, detail=f"{check.detail}. Inside the guest: {told}")
+                        if told and check.outcome == "failed" else check for check in asked]
         if not asked:
             self._note("services", "not_tested", "the fleet file declares no health check for it")
             raise _Stop

@@ -75,6 +75,22 @@ def ask(
     return answers
 
 
+_LOOK = """said() { echo "$1: ${2:-none}"; }
+said "failed units" "$(systemctl --failed --plain --no-legend | cut -d' ' -f1 | paste -sd' ')"
+said "listening" "$(ss -Hltn | awk '{print $4}' | paste -sd' ')"
+said "addresses" "$(ip -br -4 address | awk '{print $1, $3}' | paste -sd' ')"
+"""
+
+
+def inside(driver: Driver, vm: VM) -> str:
+    """What a Linux guest itself says of why it may not serve, on one line; empty where it cannot be asked."""
+    try:
+        found = driver.execute(vm, ["/bin/sh", "-c", _LOOK], timeout=30)
+    except DriverError:
+        return ""
+    return "" if found.code else clean("; ".join(found.output.strip().splitlines()), 400)
+
+
 def _http(driver: Driver, vm: VM, options: Mapping[str, Any]) -> Check:
     port, path = int(options.get("port") or 80), str(options.get("path") or "/")
     status, contains = int(options.get("status") or 200), options.get("contains")

@@ -223,13 +223,14 @@ def test_a_service_is_asked_until_its_rto_is_over(
     protection = {"rto": rto} if rto else {}
     small.edit(lambda vms: vms["a"].update(health=[{"command": {"run": ["true"]}}], protection=protection))
     backed_up(small)
-    answers = iter([1, 1, 0, 0, 0])
+    answers = iter([Executed(1, ""), Executed(0 if rto is None else 1, "failed units: x.service\n"), Executed(0, "")])
     monkeypatch.setattr(driver, "wait_ready", lambda vm, *_: vm)
-    monkeypatch.setattr(driver, "execute", lambda *_, **__: Executed(next(answers), ""))
+    monkeypatch.setattr(driver, "execute", lambda *_, **__: next(answers))
     monkeypatch.setattr(drill, "PATIENCE", 0)
     monkeypatch.setattr(health, "_POLL", 0)
     (found,) = drill.drill(small.fleet, small.drivers)
     assert found.outcome == outcome, found.error
+    assert ("failed units: x.service" in found.error) == (rto is None)
 
 
 @real
