@@ -15,6 +15,7 @@ HEARD = ("answer dropped", "answer cut short", "silence", "HTML for an answer")
 UNHEARD = ("gone", "dropped", "HTML", "503", "redirect", "busy", "session ended")
 FAULTS = (*HEARD, *UNHEARD, "a lie")
 _LOGIN_PAGE = b"<html><head><title>Sign in</title></head><body><form action='/login'>&nbsp;</form></body></html>"
+_HEADERS = ("Content-Type", "SOAPAction", "Authorization")
 _METHOD = re.compile(rb"<(?:\w+:)?Body>\s*<(\w+)")
 _COOKIE = re.compile(r'vmware_soap_session="?([^";]+)')
 
@@ -57,6 +58,9 @@ class Proxy:
             def do_POST(self) -> None:
                 proxy.handle(self, self.rfile.read(int(self.headers["Content-Length"])))
 
+            def do_GET(self) -> None:
+                proxy.handle(self, b"")
+
             def finish(self) -> None:
                 if self.behind is not None:
                     self.behind.close()
@@ -86,6 +90,8 @@ class Proxy:
         """One call: pass it on, or let its fault happen."""
         found = _METHOD.search(body)
         method = found.group(1).decode() if found else "?"
+        if handler.path.startswith("/nfc/"):  # the bytes of a disk
+            method = f"NFC {handler.command}"
         with self.lock:
             self.calls.append(method)
             fault = self.fault if len(self.calls) == self.at else ""
@@ -139,10 +145,10 @@ class Proxy:
         if handler.behind is None:
             host, _colon, port = self.upstream.partition(":")
             handler.behind = http.client.HTTPSConnection(host, int(port), context=self.context, timeout=60)
-        headers = {key: handler.headers[key] for key in ("Content-Type", "SOAPAction") if handler.headers.get(key)}
+        headers = {key: handler.headers[key] for key in _HEADERS if handler.headers.get(key)}
         if session and session not in self.ended:
             headers["Cookie"] = handler.headers["Cookie"]
-        handler.behind.request("POST", handler.path, body, headers)
+        handler.behind.request(handler.command, handler.path, body, headers)
         answer = handler.behind.getresponse()
         cookie = answer.getheader("Set-Cookie")
         return answer.status, {"Set-Cookie": cookie} if cookie else {}, answer.read()

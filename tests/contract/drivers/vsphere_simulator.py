@@ -35,11 +35,21 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("Pool:   *pool,\n\t\t\tHost:   vm.Runtime.Host,", "Pool:   *pool,\n\t\t\tHost:   cloneHost(vm, req),"),
         ("\t\tsnapshot.Config = *vm.Config\n\n\t\tMap.Put(snapshot)",
          "\t\tsnapshot.Config = copyConfig(*vm.Config)\n\n\t\tMap.Put(snapshot)\n"
-         "\t\tmemories[snapshot.Self] = req.Memory"),
+         "\t\tmemories[snapshot.Self] = req.Memory\n\t\tvm.freeze(snapshot.Self)"),
     ],
     "snapshot.go": [
+        (") RemoveSnapshotTask(ctx *Context", ") removeUnleased(ctx *Context"),
         ('{Name: "snapshot.currentSnapshot", Val: v.Self},\n\t\t\t})\n',
          '{Name: "snapshot.currentSnapshot", Val: v.Self},\n\t\t\t})\n\t\t\tvm.revert(v)\n'),
+    ],
+    "resource_pool.go": [
+        ("func (p *ResourcePool) ImportVApp(", "func (p *ResourcePool) importVApp("),
+    ],
+    "http_nfc_lease.go": [
+        ("func ServeNFC(", "func serveNothing("),
+        (") HttpNfcLeaseComplete(ctx *Context", ") complete(ctx *Context"),
+        (") HttpNfcLeaseAbort(ctx *Context", ") abort(ctx *Context"),
+        (") HttpNfcLeaseProgress(ctx *Context", ") report(ctx *Context"),
     ],
     "folder.go": [
         ("\tvm, err := NewVirtualMachine(c.ctx, c.Folder.Self, &c.req.Config)\n",
@@ -67,7 +77,7 @@ def _build(folder: Path) -> None:
     BUILD.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILD) as scratch:
         work = Path(scratch)
-        replaced = {str(SIMULATOR / "muster.go"): str(HERE / "vcenter.go")}
+        replaced = {str(SIMULATOR / f"muster_{name}"): str(HERE / name) for name in ("vcenter.go", "nfc.go")}
         for name, changes in CHANGES.items():
             text = (SIMULATOR / name).read_text(encoding="utf-8")
             for old, new in changes:

@@ -99,6 +99,18 @@ class VsphereWorld(World):
         made.MarkAsTemplate()
         return made
 
+    def tools(self, vm: VM, state: str) -> None:
+        """From now on the guest's VMware Tools are ``guestToolsRunning``, or not."""
+        option = vim.option.OptionValue(key="SET.guest.toolsRunningStatus", value=state)
+        self.reconfigure(self.inside(vm), extraConfig=[option])
+
+    def flat(self, vm: VM, place: str = "0:0") -> Path:
+        """The file of the simulator that holds the bytes of a disk."""
+        (disk,) = (one for one in vm.state["disks"].values() if one["place"] == place)
+        datastore, _bracket, path = str(disk["path"]).removeprefix("[").partition("] ")
+        (found,) = self.simulator.folder.rglob(f"*{datastore}*/{path.removesuffix('.vmdk')}-flat.vmdk")
+        return found
+
     def foreign(self, name: str = "foreign", mark: str = "", uuid_: str = "", **fields: Any) -> VM:
         name = name if "-" in name else f"{self.names}-{name}"
         uuid_ = uuid_ or f"00000000-0000-4000-8000-{len(self.inventory):012d}"

@@ -12,7 +12,7 @@ from ...model.units import format_size
 from ...model.vm import VM
 from ..driver import Conflict, Failed, Progress
 from ..ownership import Written, adopted
-from . import devices, listing
+from . import devices, listing, restore
 from . import mark as marks
 from .plan import Plan, empty, firmware, hardware
 from .sdk import vim
@@ -45,8 +45,8 @@ def make(driver: VsphereDriver, plan: Plan, progress: Progress) -> VM:
         plan.mark,
         marks.fields(desired),
         built=False,
-        ready=plan.source is None,
-        seed=plan.uuid if plan.guest else "",
+        ready=plan.source is None and not plan.contents,
+        seed=plan.seed or (plan.uuid if plan.guest else ""),
         platform={"uuid": plan.uuid, "devices": plan.devices},
     )
     wanted = {
@@ -58,7 +58,11 @@ def make(driver: VsphereDriver, plan: Plan, progress: Progress) -> VM:
     }
     made: Any = None
     try:
-        if plan.source is None:
+        if plan.contents:
+            kept = restore.sized(plan, driver.site)
+            made = restore.bring(driver, kept, cluster, _spec(driver, kept, cluster, wanted), progress)
+            _claim(driver, plan, made, written)
+        elif plan.source is None:
             made = _create(driver, plan, cluster, wanted, progress)
         else:
             made = _copy(driver, plan, cluster, wanted, progress)
@@ -66,7 +70,9 @@ def make(driver: VsphereDriver, plan: Plan, progress: Progress) -> VM:
             _prove(driver, plan, made, devices_too=False)
             _refit(driver, plan, cluster, made, progress)
         _prove(driver, plan, made)
-        reconfigure(driver, made, name, "write the ownership mark", mark=replace(written, built=True))
+        edits = restore.growth(driver, plan, made) if plan.contents else []
+        more = {"deviceChange": edits} if edits else {}
+        reconfigure(driver, made, name, "write the ownership mark", mark=replace(written, built=True), **more)
     except Exception:
         with contextlib.suppress(Exception):  # the first error is the one to tell; a retry cleans up what stays
             _undo(driver, plan, made)
@@ -105,21 +111,26 @@ def _create(
     driver: VsphereDriver, plan: Plan, cluster: Cluster, wanted: Mapping[str, Any], progress: Progress
 ) -> Any:
     desired, name = plan.desired, plan.desired.name
-    home, _reference = _home(driver, plan, cluster)
-    spec = vim.vm.ConfigSpec(
-        **wanted,
-        name=name,
-        uuid=plan.uuid,
-        **{"numCPUs": 1, "memoryMB": 512, **hardware(desired, {})},
-        **firmware(desired),
-        **empty(),
-        files=vim.vm.FileInfo(vmPathName=f"[{home}]"),
-        deviceChange=_new_devices(driver, plan, cluster, (), ()),
-    )
+    spec = _spec(driver, plan, cluster, wanted)
     for disk in desired["disks"] or ():
         progress(f"{name}: making the disk '{disk['name']}' of {format_size(disk['size'])}")
     folder, host = driver.places.folder(cluster), cluster.hosts.get(str(desired["host"]))
     return driver.tasks.run("make the VM", lambda: folder.CreateVM_Task(spec, cluster.pool, host), name, progress)
+
+
+def _spec(driver: VsphereDriver, plan: Plan, cluster: Cluster, wanted: Mapping[str, Any]) -> Any:
+    """The whole of a VM that has no source."""
+    home, _reference = _home(driver, plan, cluster)
+    return vim.vm.ConfigSpec(
+        **wanted,
+        name=plan.desired.name,
+        uuid=plan.uuid,
+        **{"numCPUs": 1, "memoryMB": 512, **hardware(plan.desired, {})},
+        **firmware(plan.desired),
+        **empty(),
+        files=vim.vm.FileInfo(vmPathName=f"[{home}]"),
+        deviceChange=_new_devices(driver, plan, cluster, (), ()),
+    )
 
 
 def _copy(

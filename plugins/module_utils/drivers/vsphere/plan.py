@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ...model.vm import VM, Mark
@@ -21,7 +22,8 @@ class Plan:
     """What is made: `source` is the template or VM that is copied, None for an empty VM.
 
     `guest` is what cloud-init finds in the extra configuration. `places` are those that the disks of the source have,
-    by name.
+    by name. `contents` are qcow2 images that the disks are made of, by name, and `seed` the identity that their guest
+    was first booted with.
     """
 
     desired: VM
@@ -31,6 +33,8 @@ class Plan:
     title: str = ""
     guest: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
+    contents: Mapping[str, Path] = field(default_factory=dict)
+    seed: str = ""
 
     @property
     def devices(self) -> dict[str, str]:

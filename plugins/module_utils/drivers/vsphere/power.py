@@ -100,16 +100,19 @@ class Power:
                 )
             time.sleep(_POLL)
 
-    def ready(self, obj: Any, name: str, progress: Progress, stall: float, timeout: float) -> None:
-        """Wait until the guest's VMware Tools run and tell an address. A guest that computes nothing for `stall`
-        seconds makes no progress: Failed."""
+    def ready(
+        self, obj: Any, name: str, progress: Progress, stall: float, timeout: float, networked: bool = True
+    ) -> None:
+        """Wait until the guest's VMware Tools run and, where it is `networked`, tell an address. A guest that computes
+        nothing for `stall` seconds makes no progress: Failed."""
         began = moved = said = time.monotonic()
         before: Any = None
         while True:
             found = self._look(
                 obj, name, "guest.toolsRunningStatus", "guest.ipAddress", "summary.quickStats.overallCpuUsage"
             )
-            if found.get("guest.toolsRunningStatus") == "guestToolsRunning" and found.get("guest.ipAddress"):
+            running = found.get("guest.toolsRunningStatus") == "guestToolsRunning"
+            if running and (found.get("guest.ipAddress") or not networked):
                 return
             now = time.monotonic()
             if found["runtime.powerState"] != "poweredOn":
@@ -125,7 +128,7 @@ class Power:
             if now - moved > stall or now - began > timeout:
                 what = f"for {stall:.0f} s" if now - moved > stall else f"within {timeout:.0f} s"
                 raise Failed(
-                    f"its VMware Tools told no address, and it made no progress {what}",
+                    f"its VMware Tools told {'no address' if networked else 'nothing'}, and it made no progress {what}",
                     site=self.session.site,
                     vm=name,
                     todo="Look at its console; the guest needs open-vm-tools and a network",

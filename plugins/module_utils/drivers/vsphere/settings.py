@@ -29,7 +29,7 @@ _DEVICES = {"Floppy": "floppy", "SerialPort": "serial", "ParallelPort": "paralle
             "USBController": "usb", "USBXHCIController": "usb"}  # fmt: skip
 
 
-def _kind(device: Any) -> str:
+def kind_of(device: Any) -> str:
     """The name of a device's class without its namespace: ``VirtualVmxnet3``."""
     return type(device).__name__.rpartition(".")[2]
 
@@ -55,18 +55,18 @@ def facts(one: Mapping[str, Any], hardware: Iterable[Any]) -> dict[str, Any]:
         "memory_limit": _limit(one.get("config.memoryAllocation.limit"), devices.MIB),
         "encrypted": one.get("config.keyId") is not None,
         "vmotion_encryption": one.get("config.migrateEncryption"),
-        "vtpm": any(_kind(device) == "VirtualTPM" for device in hardware),
-        "pci_devices": sum(_kind(device) == "VirtualPCIPassthrough" for device in hardware),
+        "vtpm": any(kind_of(device) == "VirtualTPM" for device in hardware),
+        "pci_devices": sum(kind_of(device) == "VirtualPCIPassthrough" for device in hardware),
         "cdroms": len(drives),
         "devices": sorted({name for device in hardware if (name := _other(device))}),
     }
     if drives:
-        found["cdrom_client_device"] = all("Remote" in _kind(drive.backing) for drive in drives)
+        found["cdrom_client_device"] = all("Remote" in kind_of(drive.backing) for drive in drives)
     return {key: value for key, value in found.items() if value is not None}
 
 
 def _other(device: Any) -> str:
-    kind = _kind(device).removeprefix("Virtual")
+    kind = kind_of(device).removeprefix("Virtual")
     return _DEVICES.get(kind) or ("sound" if kind.startswith(("Ensoniq", "SoundBlaster", "HdAudio")) else "")
 
 
@@ -85,7 +85,7 @@ def disk(one: devices.Disk, hardware: Iterable[Any]) -> dict[str, Any]:
     """What a disk is beside its fields: bus, mode, provisioning, and whether VMs share it."""
     backing = one.device.backing
     controller = next((device for device in hardware if device.key == one.device.controllerKey), None)
-    kind = _kind(controller).removesuffix("Controller") if controller is not None else ""
+    kind = kind_of(controller).removesuffix("Controller") if controller is not None else ""
     found: dict[str, Any] = {"bus": _CONTROLLERS.get(kind, "scsi") if kind else None}
     found["mode"] = getattr(backing, "diskMode", None)
     sharing = getattr(backing, "sharing", None)
@@ -98,4 +98,4 @@ def disk(one: devices.Disk, hardware: Iterable[Any]) -> dict[str, Any]:
 
 def nic(one: devices.Nic) -> dict[str, Any]:
     """What a NIC is beside its fields: its model, ``vmxnet3``."""
-    return {"model": _kind(one.device).removeprefix("Virtual").removesuffix("EthernetCard").lower()}
+    return {"model": kind_of(one.device).removeprefix("Virtual").removesuffix("EthernetCard").lower()}

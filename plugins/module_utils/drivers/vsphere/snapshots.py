@@ -59,6 +59,19 @@ class Snapshots:
             todo="Take it again; do not rely on this one",
         )
 
+    def reference(self, obj: Any, vm: str, prefix: str, text: str) -> Any:
+        """vCenter's reference of the one snapshot whose name begins so and that says so. Raises Failed."""
+        tree = self._tree(obj, vm)
+        nodes = [node for found, node in tree if found.id.startswith(prefix) and found.description == text]
+        if len(nodes) == 1:
+            return nodes[0].snapshot
+        raise Failed(
+            f"vCenter reported the snapshot '{prefix}…' as taken, and lists {len(nodes)} of them",
+            site=self.session.site,
+            vm=vm,
+            todo="Run again",
+        )
+
     def delete(self, obj: Any, vm: str, snapshot: Snapshot) -> None:
         """Delete one snapshot; its children stay. Deleting one that is gone is fine."""
         doing = f"delete the snapshot '{snapshot.id}'"
