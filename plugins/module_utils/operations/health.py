@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..drivers.driver import Driver, DriverError, Progress, silent
+from ..drivers.driver import Driver, DriverError, Progress, Unsupported, silent
 from ..model.vm import VM
 
 _BODY_LIMIT = 1 << 20
@@ -112,6 +112,8 @@ def _http(driver: Driver, vm: VM, options: Mapping[str, Any]) -> Check:
         finally:
             cut.cancel()
             connection.close()
+    except Unsupported as error:
+        return Check(name, "not_tested", clean(error.what))
     except (OSError, ValueError, http.client.HTTPException, DriverError) as error:
         return Check(name, "failed", clean(f"no answer: {error}"))
     if answer.status != status:
@@ -167,6 +169,8 @@ def _tcp(driver: Driver, vm: VM, options: Mapping[str, Any]) -> Check:
                     return Check(f"tcp :{port}", "failed", "the connection was closed at once")
             except TimeoutError:
                 pass  # silent and open: the service waits for us to speak
+    except Unsupported as error:
+        return Check(f"tcp :{port}", "not_tested", clean(error.what))
     except (OSError, DriverError) as error:
         return Check(f"tcp :{port}", "failed", clean(f"no connection: {error}"))
     return Check(f"tcp :{port}", "passed", "accepts connections")
@@ -177,6 +181,8 @@ def _command(driver: Driver, vm: VM, options: Mapping[str, Any]) -> Check:
     name = clean("command " + " ".join(argv), 80)
     try:
         result = driver.execute(vm, argv, timeout=60)
+    except Unsupported as error:  # nobody asked the service, so nobody knows
+        return Check(name, "not_tested", clean(error.what))
     except DriverError as error:
         return Check(name, "failed", clean(str(error)))
     if result.code != 0:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from muster.drivers.driver import Backup, Conflict, NotFound
+from muster.drivers.driver import Backup, Conflict, Unsupported
 from muster.model.vm import VM, Mark
 from pyVmomi import vim
 from vsphere_disks import DISKS, FIRST, MIB, filled, holds, taken
@@ -108,7 +108,7 @@ def test_an_isolated_twin_has_no_nic(world: VsphereWorld, tmp_path: Path) -> Non
     on = world.driver.power(twin, "on")
     world.tools(on, "guestToolsRunning")
     assert world.driver.wait_ready(on, stall=5, timeout=5).state["ready"]
-    with pytest.raises(NotFound, match="nothing leads to its port 80"):
+    with pytest.raises(Unsupported, match="it has no NIC, so nobody can ask its port 80"):
         world.driver.endpoint(on, 80)
     world.driver.delete(on)
     assert world.picture() == before

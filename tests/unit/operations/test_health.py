@@ -5,13 +5,15 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from loopback import GUEST, Loopback, answering, closed_port, serving
+from muster.drivers.driver import Executed, Unsupported
+from muster.model.vm import VM
 from muster.operations import health
 from muster.operations.health import Check
 
@@ -184,6 +186,24 @@ def test_optional_kinds_that_are_none_are_passed_over() -> None:
     """So does Ansible fill what was not given."""
     (answer,) = health.ask(Loopback(), GUEST, [{"http": None, "tcp": {"port": closed_port()}}], patience=0)
     assert answer.name.startswith("tcp")
+
+
+class Unaskable(Loopback):
+    """Nothing leads to it, and no program is run in it: the platform cannot."""
+
+    def endpoint(self, vm: VM, port: int) -> tuple[str, int]:
+        raise Unsupported("it has no NIC", site="x", vm=vm.name)
+
+    def execute(self, vm: VM, argv: Sequence[str], timeout: float = 60) -> Executed:
+        raise Unsupported("no program is run in it", site="x", vm=vm.name)
+
+
+@pytest.mark.parametrize("item", [{"http": {"port": 1}}, {"tcp": {"port": 1}}, {"command": {"run": ["true"]}}])
+def test_what_cannot_be_asked_is_not_tested(item: dict[str, Any]) -> None:
+    """Neither a pass nor a fault of the service; and it is not asked again and again."""
+    (answer,) = health.ask(Unaskable(), GUEST, [item], patience=3600)
+    assert answer.outcome == "not_tested"
+    assert answer.detail
 
 
 @given(st.lists(st.sampled_from(["passed", "failed", "not_tested"])))

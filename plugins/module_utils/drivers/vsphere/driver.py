@@ -23,6 +23,7 @@ from ..driver import (
     Snapshot,
     Survey,
     Template,
+    Unsupported,
     silent,
 )
 from ..ownership import Written, identity, not_owned
@@ -257,7 +258,15 @@ class VsphereDriver(Driver):
         return listing.current(self.session, vm)
 
     def endpoint(self, vm: VM, port: int) -> tuple[str, int]:
-        address = listing.current(self.session, vm).state.get("address")
+        now = listing.current(self.session, vm)
+        address = now.state.get("address")
+        if not now["nics"]:
+            raise Unsupported(
+                f"it has no NIC, so nobody can ask its port {port}",
+                site=self.site,
+                vm=vm.name,
+                todo="Ask its services where it has a network; a twin of a drill never has one here",
+            )
         if not address:
             raise NotFound(
                 f"nothing leads to its port {port}: its VMware Tools tell no address",
