@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -142,13 +142,14 @@ class BackupDisk:
 @dataclass(frozen=True)
 class Backup:
     """What `Driver.backup` brought home. `kind` is ``full`` or ``incremental``; `why` says why a full was taken where
-    an incremental was asked for."""
+    an incremental was asked for. `platform` is what no field of a VM says and its restore needs, text by name."""
 
     kind: str
     created: float  # epoch seconds (UTC) of the point in time that the disks show
     disks: tuple[BackupDisk, ...]
     consistency: str  # ``filesystem`` (frozen by the guest agent), ``crash`` or ``offline``
     why: str = ""
+    platform: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -241,8 +242,9 @@ class Driver(ABC):
         Name → what the driver itself needs to find the disk again.
 
     Beside these a driver may keep what it likes. To `create`, `restore` and their kin the operations hand, in the
-    `state` of `desired`: `hostname` (the guest's name, where the VM's is another) and `seed` (the identity that the
-    guest of a restore point was first booted with). The mark of a drill's twin is of the fleet ``<fleet>/drill``.
+    `state` of `desired`: `hostname` (the guest's name, where the VM's is another), `seed` (the identity that the guest
+    of a restore point was first booted with) and `platform` (as `Backup` has it; whoever can write to the repository
+    may have written it). The mark of a drill's twin is of the fleet ``<fleet>/drill``.
     """
 
     platform: ClassVar[str]

@@ -140,6 +140,7 @@ def _one(
                 {**actual.spec},
                 archive=archive.id if archive else "",
                 archived=archive.bytes if archive else 0,
+                platform=made.platform,
             ),
             part,
         )
@@ -301,7 +302,7 @@ def as_restored(vm: VM, point: RestorePoint, name: str | None = None) -> VM:
         vm.site,
         {**vm.spec, "disks": disks},
         point.uuid,
-        state={"seed": point.seed, "hostname": vm.name},
+        state={"seed": point.seed, "hostname": vm.name, "platform": dict(point.platform)},
     )
 
 

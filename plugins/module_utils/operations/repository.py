@@ -55,7 +55,8 @@ class Part:
 class RestorePoint:
     """What a manifest says. `created` is epoch seconds of the point in time that the disks show; `parent` is the
     restore point that an incremental builds upon; `stamped`: the guest bears the id inside. Where the
-    platform keeps the disks itself, `archive` is its name of them and `archived` their size, and `disks` are none."""
+    platform keeps the disks itself, `archive` is its name of them and `archived` their size, and `disks` are none.
+    `platform` is as `Backup` has it."""
 
     id: str
     fleet: str
@@ -74,6 +75,7 @@ class RestorePoint:
     folder: Path = Path()
     archive: str = ""
     archived: int = 0
+    platform: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def bytes(self) -> int:
@@ -192,6 +194,7 @@ class Repository:
                 folder,
                 str(data.get("archive", "")),
                 int(data.get("archived", 0)),
+                {str(name): str(text) for name, text in (data.get("platform") or {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise Damaged(f"{where} has a manifest that is not one of Muster's") from error

@@ -10,6 +10,7 @@ from fleets import Small
 from muster.model.vm import VM
 from muster.operations import backup, drill
 from muster.operations.drill import REALM
+from pyVmomi import vim
 from vsphere_site import VsphereWorld, on_vsphere
 
 pytestmark = on_vsphere
@@ -65,6 +66,28 @@ def test_backup_prune_and_restore(small: Small, monkeypatch: pytest.MonkeyPatch)
     assert world.flat(now).read_bytes() == CONTENT.ljust(MIB, b"\0")
     world.driver.power(now, "off", force=True)
     assert not any(outcome.changed for outcome in small.run())
+
+
+def test_a_vm_comes_back_as_the_kind_that_it_was(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its guest may have no driver for another controller than the one that it was installed on."""
+    world: Any = small.world
+    vm = world.driver.get(small.name("a"))
+    inside = world.inside(vm)
+    old = next(one for one in inside.config.hardware.device if isinstance(one, vim.vm.device.VirtualSCSIController))
+    disk = next(one for one in inside.config.hardware.device if isinstance(one, vim.vm.device.VirtualDisk))
+    lsi = vim.vm.device.VirtualLsiLogicSASController(key=-1, busNumber=0, sharedBus="noSharing")
+    disk.controllerKey = -1
+    edits = [("remove", old), ("add", lsi), ("edit", disk)]
+    world.reconfigure(inside, guestId="windows9Server64Guest", deviceChange=[
+        vim.vm.device.VirtualDeviceSpec(operation=how, device=device) for how, device in edits])
+    assert backed_up(small).error == ""
+    world.driver.delete(world.driver.get(small.name("a")))
+    monkeypatch.setattr(world.driver, "wait_ready", lambda vm, *_: vm)
+    assert backup.restore_all(small.fleet, small.drivers)[0].error == ""
+    config = world.inside(world.driver.get(small.name("a"))).config
+    (bus,) = (one for one in config.hardware.device if isinstance(one, vim.vm.device.VirtualSCSIController))
+    assert config.guestId == "windows9Server64Guest"
+    assert isinstance(bus, vim.vm.device.VirtualLsiLogicSASController)
 
 
 def test_a_drill_proves_the_start_and_says_what_it_cannot_ask(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...model.vm import VM
 from ..driver import Backup, DriverError, Failed, Progress, Unsupported
-from . import devices, lease, listing, vmdk
+from . import devices, lease, listing, restore, vmdk
 from .settings import kind_of
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ def take(
         target = directory / f"{name}.qcow2"
         parts.append(vmdk.to_qcow2(streams[name], name, target, disk.size, driver.site, now.name))
         streams[name].unlink()
-    return Backup("full", created, tuple(parts), consistency, WHY if parent else "")
+    kept = restore.shape(driver, obj, now.name, hardware)
+    return Backup("full", created, tuple(parts), consistency, WHY if parent else "", kept)
 
 
 def check(site: str, vm: VM, one: listing.Properties, drives: Sequence[devices.Disk], hardware: Sequence[Any]) -> None:

@@ -127,7 +127,7 @@ def _spec(driver: VsphereDriver, plan: Plan, cluster: Cluster, wanted: Mapping[s
         uuid=plan.uuid,
         **{"numCPUs": 1, "memoryMB": 512, **hardware(plan.desired, {})},
         **firmware(plan.desired),
-        **empty(),
+        **empty(plan.was),
         files=vim.vm.FileInfo(vmPathName=f"[{home}]"),
         deviceChange=_new_devices(driver, plan, cluster, (), ()),
     )
@@ -162,7 +162,9 @@ def _new_devices(
     buses = devices.controllers(there)
     controller = buses[0].key if 0 in buses else _CONTROLLER
     disks = [disk for disk in desired["disks"] or () if disk["name"] not in taken]
-    changes = [devices.new_controller(_CONTROLLER)] if disks and controller == _CONTROLLER else []
+    changes = []
+    if disks and controller == _CONTROLLER:
+        changes.append(devices.new_controller(_CONTROLLER, plan.was.get("controller", "")))
     for n, disk in enumerate(disks):
         pool = driver.pool_of(disk, desired.name)
         driver.places.datastore(cluster, pool, desired.name)

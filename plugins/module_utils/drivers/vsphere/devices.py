@@ -17,6 +17,13 @@ MIB = 1 << 20
 _RESERVED = 7  # the unit of the controller itself
 _UNITS = 16
 DISKS = _UNITS - 1  # of one controller
+# Kinds of SCSI controllers; what Muster makes is of the first.
+CONTROLLERS = (
+    "ParaVirtualSCSIController",
+    "VirtualLsiLogicController",
+    "VirtualLsiLogicSASController",
+    "VirtualBusLogicController",
+)
 
 
 @dataclass(frozen=True)
@@ -119,10 +126,11 @@ def change(operation: str, device: Any, file_operation: str | None = None) -> An
     return vim.vm.device.VirtualDeviceSpec(operation=operation, fileOperation=file_operation, device=device)
 
 
-def new_controller(key: int) -> Any:
-    """The first SCSI controller of a VM that has none, under a key of our own until vCenter gives it one."""
-    return change("add", vim.vm.device.ParaVirtualSCSIController(
-        key=key, busNumber=0, sharedBus=vim.vm.device.VirtualSCSIController.Sharing.noSharing))
+def new_controller(key: int, kind: str = "") -> Any:
+    """The first SCSI controller of a VM that has none, under a key of our own until vCenter gives it one. `kind` is
+    one of `CONTROLLERS`."""
+    made = getattr(vim.vm.device, kind or CONTROLLERS[0])
+    return change("add", made(key=key, busNumber=0, sharedBus=vim.vm.device.VirtualSCSIController.Sharing.noSharing))
 
 
 def new_disk(disk: Mapping[str, Any], place: str, datastore: str, controller: int, key: int) -> Any:

@@ -23,7 +23,7 @@ class Plan:
 
     `guest` is what cloud-init finds in the extra configuration. `places` are those that the disks of the source have,
     by name. `contents` are qcow2 images that the disks are made of, by name, and `seed` the identity that their guest
-    was first booted with.
+    was first booted with; `was` is what the VM of a restore point was beside its fields.
     """
 
     desired: VM
@@ -35,6 +35,7 @@ class Plan:
     places: Mapping[str, str] = field(default_factory=dict)
     contents: Mapping[str, Path] = field(default_factory=dict)
     seed: str = ""
+    was: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def devices(self) -> dict[str, str]:
@@ -77,9 +78,9 @@ def firmware(desired: VM) -> dict[str, Any]:
     return found
 
 
-def empty() -> dict[str, Any]:
+def empty(was: Mapping[str, str]) -> dict[str, Any]:
     """Fields of a ConfigSpec for a VM that no template tells what it is."""
-    return {"guestId": _GUEST}
+    return {"guestId": was.get("guest_id", _GUEST)}
 
 
 def cloudinit(ssh: Mapping[str, Any], uuid: str, hostname: str, site: str, vm: str) -> dict[str, str]:

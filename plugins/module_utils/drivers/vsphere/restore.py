@@ -3,6 +3,7 @@ mark, as *not built*, from its first moment, and a lease that is not completed t
 
 from __future__ import annotations
 
+import re
 import tempfile
 import uuid as uuids
 from collections.abc import Mapping, Sequence
@@ -18,11 +19,14 @@ from ..ownership import Written, identity
 from . import build, devices, lease
 from .plan import Plan, cloudinit
 from .sdk import vim
+from .settings import kind_of
 from .site import Cluster
 from .vmdk import Stream
 
 if TYPE_CHECKING:
     from .driver import VsphereDriver
+
+_GUEST = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 
 def make(
@@ -39,8 +43,30 @@ def make(
     if desired["image"]:  # it was cloud-init that made this guest what it is, and it must see that nothing changed
         hostname = str(desired.state.get("hostname") or desired.name)
         guest = cloudinit(driver.access["ssh"] or {}, seed, hostname, driver.site, desired.name)
-    plan = Plan(desired, uuid, mark, guest=guest, contents=dict(disks), seed=seed)
+    was = said(desired.state.get("platform"))
+    plan = Plan(desired, uuid, mark, guest=guest, contents=dict(disks), seed=seed, was=was)
     return build.earlier(driver, plan, progress) or build.make(driver, plan, progress)
+
+
+def shape(driver: VsphereDriver, obj: Any, vm: str, hardware: Sequence[Any]) -> dict[str, str]:
+    """What a VM is beside its fields, which its guest would miss: the kind of its guest and of its SCSI controller."""
+    found = driver.session.properties([obj], ["config.guestId"], "read the VM", vm)
+    controller = devices.controllers(hardware).get(0)
+    kept = {
+        "guest_id": str(found[0].get("config.guestId") or "") if found else "",
+        "controller": kind_of(controller) if controller is not None else "",
+    }
+    return said(kept)
+
+
+def said(kept: Any) -> dict[str, str]:
+    """What `shape` says that can be: a restore point may have been written by others."""
+    kept = kept if isinstance(kept, Mapping) else {}
+    guest, controller = str(kept.get("guest_id") or ""), str(kept.get("controller") or "")
+    return {
+        **({"guest_id": guest} if _GUEST.fullmatch(guest) else {}),
+        **({"controller": controller} if controller in devices.CONTROLLERS else {}),
+    }
 
 
 def sized(plan: Plan, site: str) -> Plan:
