@@ -31,6 +31,8 @@ AFTER: dict[str, Any] = {
     "disks": [{"size": "2 MiB"}, {"size": "1 MiB"}],
     "nics": [{"network": "DC0_DVPG0", "connected": False}],
     "tags": {"owner": "shop"},
+    "anti_affinity": "web",
+    "ha_priority": "high",
 }
 
 
@@ -171,7 +173,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "back up": Operation(backup, lambda world, name: snapshots(world, name) == [], filled, leased=True),
     "restore": Operation(restore, came_back, leased=True),
-    "delete": Operation(delete, gone, existing()),
+    "delete": Operation(delete, gone, existing(anti_affinity="web")),
 }
 CONTENT = b"\5" * 100_000
 HARMLESS = ("session ended", "busy")  # these must not even be noticed

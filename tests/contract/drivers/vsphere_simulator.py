@@ -51,6 +51,11 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         (") HttpNfcLeaseAbort(ctx *Context", ") abort(ctx *Context"),
         (") HttpNfcLeaseProgress(ctx *Context", ") report(ctx *Context"),
     ],
+    "cluster_compute_resource.go": [
+        ("\t\t\tc.updateRules,\n", "\t\t\tc.updateSwitches,\n\t\t\tc.updateRules,\n"),
+        ("\tconfig.DrsConfig.Enabled = types.NewBool(true)\n",
+         "\tconfig.DrsConfig.Enabled, config.DasConfig.Enabled = types.NewBool(true), types.NewBool(true)\n"),
+    ],
     "folder.go": [
         ("\tvm, err := NewVirtualMachine(c.ctx, c.Folder.Self, &c.req.Config)\n",
          "\tif err := twin(&c.Folder.Folder, c.req.Config.Name); err != nil {\n\t\treturn nil, err\n\t}\n"

@@ -32,8 +32,6 @@ class VsphereWorld(World):
             "memory_minimum",
             "zone",
             "host",
-            "anti_affinity",
-            "ha_priority",
             "disks.tier",
             "disks.bandwidth_limit",
             "disks.encrypted",

@@ -70,6 +70,7 @@ def make(driver: VsphereDriver, plan: Plan, progress: Progress) -> VM:
             _prove(driver, plan, made, devices_too=False)
             _refit(driver, plan, cluster, made, progress)
         _prove(driver, plan, made)
+        _place(driver, plan, made, progress)
         edits = restore.growth(driver, plan, made) if plan.contents else []
         more = {"deviceChange": edits} if edits else {}
         reconfigure(driver, made, name, "write the ownership mark", mark=replace(written, built=True), **more)
@@ -78,6 +79,16 @@ def make(driver: VsphereDriver, plan: Plan, progress: Progress) -> VM:
             _undo(driver, plan, made)
         raise
     return listing.current(driver.session, replace(desired, uuid=plan.uuid))
+
+
+def _place(driver: VsphereDriver, plan: Plan, made: Any, progress: Progress) -> None:
+    """Have its cluster promise what is asked for; not of a twin, which nobody must start again elsewhere."""
+    desired, mark = plan.desired, plan.mark
+    if mark.fleet.endswith("/drill") or not (desired["anti_affinity"] or desired["ha_priority"]):
+        return
+    (one,) = driver.session.properties([made], ["runtime.host"], "read the VM", desired.name)
+    group, priority = desired["anti_affinity"], desired["ha_priority"]
+    driver.placement.put(made, one.get("runtime.host"), desired.name, mark, progress, group, priority)
 
 
 def _claim(driver: VsphereDriver, plan: Plan, made: Any, written: Written) -> None:
@@ -97,6 +108,7 @@ def _undo(driver: VsphereDriver, plan: Plan, made: Any) -> None:
     for one in driver.session.properties([made], listing.PATHS, "read what is half made", plan.desired.name):
         written = marks.read(one.get("config.extraConfig") or (), plan.uuid)
         if written is not None and not written.built and written.mark == plan.mark:
+            driver.placement.leave(made, one.get("runtime.host"), plan.desired.name, plan.mark)
             driver.tasks.run("delete what is half made", made.Destroy_Task, plan.desired.name)
 
 

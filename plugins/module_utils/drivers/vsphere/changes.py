@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .driver import VsphereDriver
 
 _PROCESSOR = ("cpus", "cpu_topology")
+_ELSEWHERE = ("host", "anti_affinity", "ha_priority")  # not of the VM's own configuration
 
 
 def refine(change: Change, actual: VM) -> str:
@@ -53,7 +54,7 @@ def edit_of(
     edit, there = Edit(), _There(driver, actual, hardware_there, known)
     kinds = {change.keys[0] for change in todo}
     for change in todo:
-        if change.keys[0] not in (*_PROCESSOR, "memory", "memory_reservation", "disks", "nics", "host") \
+        if change.keys[0] not in (*_PROCESSOR, "memory", "memory_reservation", "disks", "nics", *_ELSEWHERE) \
                 and change.how != "mark":
             raise there.refuses(change)
     if kinds & {*_PROCESSOR, "memory", "memory_reservation"}:

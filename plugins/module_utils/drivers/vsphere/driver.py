@@ -30,6 +30,7 @@ from ..ownership import Written, identity, not_owned
 from . import backup, build, changes, devices, listing, restore, support, survey
 from . import mark as marks
 from .connection import Session
+from .placement import Placement
 from .plan import Plan, cloudinit
 from .power import Power
 from .sdk import vim
@@ -70,6 +71,7 @@ class VsphereDriver(Driver):
         self.session = Session(access)
         self.tasks = Tasks(self.session)
         self.places = Places(self.session)
+        self.placement = Placement(self.session, self.tasks)
         self.power_of = Power(self.session, self.tasks)
         self.snapshots_of = Snapshots(self.session, self.tasks)
 
@@ -158,7 +160,8 @@ class VsphereDriver(Driver):
         obj, one = listing.find(self.session, vm)
         now = listing.now(self.session, obj, one)
         nics = [{key: value for key, value in nic.items() if key != "mac"} for nic in desired["nics"] or now["nics"]]
-        left = ("host", "power", "cpu_topology")  # where and how the other one runs is no part of the copy
+        # where and how the other one runs is no part of the copy
+        left = ("host", "power", "cpu_topology", "anti_affinity", "ha_priority")
         spec = {**{key: value for key, value in now.spec.items() if key not in left}, **desired.spec, "nics": nics}
         uuid = identity(mark, self.site)
         copy = replace(desired, spec=spec, uuid=uuid)
@@ -191,6 +194,9 @@ class VsphereDriver(Driver):
             if change.keys[0] == "host":
                 self._move(actual, str(change.after), progress)
         obj, one, written = self.owned(actual, "change the VM")
+        cared = {change.keys[0]: str(change.after) for change in todo}
+        group, priority = cared.get("anti_affinity"), cared.get("ha_priority")
+        self.placement.put(obj, one.get("runtime.host"), actual.name, written.mark, progress, group, priority)
         known = marks.devices(written)
         hardware = one.get("config.hardware.device") or ()
         edit = changes.edit_of(self, desired, listing.now(self.session, obj, one), todo, hardware, known)

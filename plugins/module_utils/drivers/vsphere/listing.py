@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from ...model.vm import VM
 from .. import ownership
 from ..driver import Failed, NotFound, Unreachable
-from . import devices, settings
+from . import devices, placement, settings
 from . import mark as marks
 from .connection import Session
 from .sdk import vim
@@ -46,16 +46,20 @@ Properties = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Around:
-    """What VMs refer to: names of hosts, of their clusters, and of distributed port groups by key."""
+    """What VMs refer to: names of hosts, of their clusters, and of distributed port groups by key; and what their
+    clusters promise of them."""
 
     hosts: Mapping[Any, str]
     clusters: Mapping[Any, str]  # by host
     networks: Mapping[str, str]
+    care: Mapping[Any, placement.Care]  # by host
 
 
 def _around(found: Iterable[tuple[Any, Properties]]) -> Around:
     known = dict(found)
     hosts = {obj: one for obj, one in known.items() if isinstance(obj, vim.HostSystem)}
+    clusters = {obj: one for obj, one in known.items() if isinstance(obj, vim.ComputeResource)}
+    cares = {obj: placement.care_of(one.get("configurationEx")) for obj, one in clusters.items()}
     return Around(
         {obj: str(one.get("name")) for obj, one in hosts.items()},
         {obj: str(known.get(one.get("parent"), {}).get("name", "")) for obj, one in hosts.items()},
@@ -64,13 +68,14 @@ def _around(found: Iterable[tuple[Any, Properties]]) -> Around:
             for obj, one in known.items()
             if isinstance(obj, vim.dvs.DistributedVirtualPortgroup)
         },
+        {obj: cares[one["parent"]] for obj, one in hosts.items() if one.get("parent") in cares},
     )
 
 
 def _kinds() -> dict[Any, list[str]]:
     return {
         vim.HostSystem: ["name", "parent"],
-        vim.ComputeResource: ["name"],
+        vim.ComputeResource: ["name", "configurationEx"],
         vim.dvs.DistributedVirtualPortgroup: ["name", "key"],
     }
 
@@ -205,6 +210,9 @@ def _read(session: Session, obj: Any, one: Properties, near: Around, name: str) 
     if host in near.hosts:
         spec["host"], spec["zone"] = near.hosts[host], near.clusters[host]
         state["host"] = near.hosts[host]
+    if host in near.care:
+        promised, others = near.care[host].told(obj, written.mark if written else None)
+        spec, state = {**spec, **promised}, {**state, **others}
     state["hot_add"] = [
         field for field, key in (("cpus", "config.cpuHotAddEnabled"), ("memory", "config.memoryHotAddEnabled"))
         if one.get(key)

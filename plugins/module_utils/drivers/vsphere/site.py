@@ -11,6 +11,7 @@ from ...model.errors import nearest
 from ...model.vm import VM
 from ..driver import Ambiguous, Conflict, NotFound
 from .connection import Session
+from .placement import Care, care_of
 from .sdk import vim
 
 
@@ -24,6 +25,11 @@ class Cluster:
     hosts: Mapping[str, Any]
     datastores: Mapping[str, Any]
     networks: Mapping[str, Any]  # name → backing of a NIC
+    care: Care
+
+    def fits(self, vm: VM) -> bool:
+        """Whether the VM's zone and host are here."""
+        return vm["zone"] in (None, self.name) and (not vm["host"] or vm["host"] in self.hosts)
 
 
 @dataclass
@@ -48,7 +54,7 @@ class Places:
         kinds = {
             vim.Datacenter: ["name", "vmFolder", "hostFolder"],
             vim.Folder: ["parent"],
-            vim.ComputeResource: ["name", "parent", "resourcePool", "host", "datastore", "network"],
+            vim.ComputeResource: ["name", "parent", "resourcePool", "host", "datastore", "network", "configurationEx"],
             vim.ResourcePool: ["name", "parent"],
             vim.HostSystem: ["name"],
             vim.Datastore: ["name"],
@@ -90,12 +96,13 @@ class Places:
             return {_name(found[obj]): obj for obj in one.get(key) or () if obj in found}
 
         networks = {name: _backing(name, obj, found) for name, obj in named("network").items()}
-        return Cluster(_name(one), datacenter, pool, named("host"), named("datastore"), networks)
+        care = care_of(one.get("configurationEx"))
+        return Cluster(_name(one), datacenter, pool, named("host"), named("datastore"), networks, care)
 
     def cluster(self, vm: VM) -> Cluster:
         """The cluster that a VM is made in: that of its `zone` or `host`, that of the uri, or the only one."""
         known = self.clusters()
-        found = [one for one in known if vm["zone"] in (None, one.name) and (not vm["host"] or vm["host"] in one.hosts)]
+        found = [one for one in known if one.fits(vm)]
         if len(found) == 1:
             return found[0]
         names = ", ".join(sorted(one.name for one in known)) or "none"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...model.vm import VM
-from ..refusal import check_tiers, refusing
+from ...model.vm import VM, Mark
+from ..refusal import Refuse, check_tiers, refusing
 from . import devices
+from .placement import LONGEST, rule_name
 from .site import Cluster
 
 # Field → why vSphere, or this driver, cannot honour it.
@@ -15,7 +16,6 @@ _FIELDS = {
     "cpu_pinning": "vSphere moves VMs between hosts, and CPUs of one mean nothing on another",
     "cpu_reservation": "vSphere reserves MHz and not a share of a CPU; this driver does not count them yet",
     "memory_minimum": "vSphere has no bound for the balloon but the reservation",
-    "anti_affinity": "this driver writes no rules of DRS yet",
 }
 
 
@@ -26,14 +26,13 @@ def check(vm: VM, site: str, clusters: Iterable[Cluster], options: Mapping[str, 
     for field, why in _FIELDS.items():
         if vm[field] not in (None, 0):
             raise refuse(field, why)
-    if vm["ha_priority"] not in (None, "disabled"):
-        raise refuse("ha_priority", "this driver writes no overrides of vSphere HA yet")
     known = list(clusters)
     if vm["zone"] and vm["zone"] not in (one.name for one in known):
         raise refuse("zone", f"the site's clusters are {', '.join(sorted(one.name for one in known))}")
     if vm["host"] and not any(vm["host"] in one.hosts for one in known):
         hosts = sorted(host for one in known for host in one.hosts)
         raise refuse("host", f"the site's hosts are {', '.join(hosts[:20])}")
+    _check_care(vm, [one for one in known if one.fits(vm)], refuse)
     if (vm["cpu_topology"] or {}).get("threads", 1) != 1:
         raise refuse("cpu_topology.threads", "vSphere has no threads within a core")
     if vm["secure_boot"] and vm["firmware"] != "uefi":
@@ -59,3 +58,16 @@ def check(vm: VM, site: str, clusters: Iterable[Cluster], options: Mapping[str, 
             raise refuse(f"nics.{nic['name']}.vlan", "a port group has its VLAN; name one that has this")
         if nic.get("bandwidth_limit"):
             raise refuse(f"nics.{nic['name']}.bandwidth_limit", "this driver writes no shares of a switch yet")
+
+
+def _check_care(vm: VM, clusters: Iterable[Cluster], refuse: Refuse) -> None:
+    """Raise Unsupported for a promise that the VM's cluster does not keep."""
+    fleet, group = (vm.mark or Mark("fleet", vm.name)).fleet, vm["anti_affinity"]
+    for one in clusters:
+        if group and not one.care.drs:
+            raise refuse("anti_affinity", f"DRS is off in '{one.name}', and it alone keeps VMs apart")
+        if vm["ha_priority"] not in (None, "disabled") and not one.care.ha:
+            raise refuse("ha_priority", f"vSphere HA is off in '{one.name}'")
+    if group and len(rule_name(fleet, group)) > LONGEST:
+        raise refuse("anti_affinity", f"the rule '{rule_name(fleet, group)}' would have a name of more than {LONGEST} "
+                     "characters")

@@ -69,6 +69,8 @@ def demolish(driver: VsphereDriver, vm: VM, progress: Progress) -> None:
         changes = [devices.change("remove", disk.device) for disk in foreign]
         half = replace(written, built=False)
         reconfigure(driver, obj, name, "take off disks of others", mark=half, deviceChange=changes)
+    if written is not None:
+        driver.placement.leave(obj, one.get("runtime.host"), name, written.mark)
     driver.tasks.run("delete the VM", obj.Destroy_Task, name, progress)
     if driver.session.properties([obj], ["name"], "delete the VM", name):
         raise Failed(

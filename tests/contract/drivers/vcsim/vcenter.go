@@ -208,6 +208,17 @@ func (vm *VirtualMachine) refuse(spec *types.VirtualMachineConfigSpec) types.Bas
 	return nil
 }
 
+// updateSwitches turns DRS and HA of a cluster on and off.
+func (c *ClusterComputeResource) updateSwitches(cfg *types.ClusterConfigInfoEx, spec *types.ClusterConfigSpecEx) types.BaseMethodFault {
+	if spec.DrsConfig != nil && spec.DrsConfig.Enabled != nil {
+		cfg.DrsConfig.Enabled = spec.DrsConfig.Enabled
+	}
+	if spec.DasConfig != nil && spec.DasConfig.Enabled != nil {
+		cfg.DasConfig.Enabled = spec.DasConfig.Enabled
+	}
+	return nil
+}
+
 // twin is whether a folder has a child of that name already.
 func twin(folder *mo.Folder, name string) types.BaseMethodFault {
 	for _, ref := range folder.ChildEntity {

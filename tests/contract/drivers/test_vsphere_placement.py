@@ -1,0 +1,195 @@
+"""vSphere: what a cluster promises of its VMs, written as rules of DRS and overrides of HA; those of others stay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from muster.drivers.driver import Conflict, Failed, Template, Unsupported
+from muster.drivers.registry import open_site
+from muster.model.vm import VM, Mark
+from pyVmomi import vim
+from vsphere_site import VsphereWorld, done, on_vsphere
+
+pytestmark = on_vsphere
+DISK: dict[str, Any] = {"disks": [{"size": "1 MiB"}]}
+
+
+def cluster(world: VsphereWorld) -> Any:
+    (datacenter,) = (one for one in world.content.rootFolder.childEntity if isinstance(one, vim.Datacenter))
+    return datacenter.hostFolder.childEntity[0]
+
+
+def configure(world: VsphereWorld, **fields: Any) -> None:
+    """Somebody else configures the cluster."""
+    done(cluster(world).ReconfigureComputeResource_Task(vim.cluster.ConfigSpecEx(**fields), True))
+
+
+def rules(world: VsphereWorld) -> dict[str, list[str]]:
+    """Name → the VMs of each rule."""
+    return {rule.name: sorted(vm.name for vm in rule.vm) for rule in cluster(world).configurationEx.rule}
+
+
+def theirs(world: VsphereWorld, name: str, *vms: VM, kind: Any = vim.cluster.AntiAffinityRuleSpec, on: bool = True
+           ) -> None:
+    info = kind(name=name, enabled=on, vm=[world.inside(vm) for vm in vms])
+    configure(world, rulesSpec=[vim.cluster.RuleSpec(operation="add", info=info)])
+
+
+def change(world: VsphereWorld, vm: VM, **spec: Any) -> VM:
+    desired = world.wanted(vm.name.rpartition("-")[2], **DISK, **spec)
+    now = world.driver.apply(desired, world.driver.get(vm.name), world.changes(desired))
+    assert world.changes(desired) == []
+    return now
+
+
+def test_a_group_is_joined_left_and_gone_with_its_last_vm(world: VsphereWorld) -> None:
+    foreign = world.foreign()
+    theirs(world, "theirs", foreign)
+    of = f"muster.{world.fleet}"
+    a, b = world.made("a", anti_affinity="web"), world.made("b")
+    assert rules(world) == {"theirs": [foreign.name], f"{of}.web": [a.name]}
+    assert change(world, b, anti_affinity="web")["anti_affinity"] == "web"
+    assert rules(world)[f"{of}.web"] == [a.name, b.name]
+    change(world, a, anti_affinity="db")  # out of one and into the other at once
+    assert rules(world) == {"theirs": [foreign.name], f"{of}.web": [b.name], f"{of}.db": [a.name]}
+    world.driver.delete(world.driver.get(a.name))
+    world.driver.delete(world.driver.get(b.name))
+    assert rules(world) == {"theirs": [foreign.name]}
+
+
+def test_rules_of_others_are_never_written(world: VsphereWorld) -> None:
+    """Not those that hold our VM, and not those of a fleet whose name begins as ours does."""
+    vm = world.made("a")
+    for name in ("web", f"muster.{world.fleet}x.web", f"{world.fleet}.web", f"muster.{world.fleet}"):
+        theirs(world, name, vm)
+    before = rules(world)
+    change(world, vm, anti_affinity="web")
+    mine = {f"muster.{world.fleet}.web": [vm.name]}
+    assert rules(world) == {**before, **mine}
+    world.driver.delete(world.driver.get(vm.name))
+    assert {rule.name for rule in cluster(world).configurationEx.rule} == before.keys()
+
+
+def test_a_rule_that_somebody_made_is_seen_by_rules_and_no_plan_touches_it(world: VsphereWorld) -> None:
+    foreign, vm = world.foreign(), world.made("a")
+    theirs(world, "apart", foreign, vm)
+    theirs(world, "together", foreign, vm, kind=vim.cluster.AffinityRuleSpec)
+    for one in (world.driver.get(str(foreign.uuid)), world.driver.get(vm.name)):
+        assert (one["anti_affinity"], one.document()["anti_affinity"]) == (None, "apart")
+    assert world.changes(world.wanted("a", **DISK)) == []
+
+
+@pytest.mark.parametrize("how", ["taken out", "turned off", "put into a second"])
+def test_drift_of_a_rule_is_seen_and_mended(world: VsphereWorld, how: str) -> None:
+    a, _b = world.made("a", anti_affinity="web"), world.made("b", anti_affinity="web")
+    (rule,) = cluster(world).configurationEx.rule
+    if how == "put into a second":
+        theirs(world, f"muster.{world.fleet}.db", a)
+    else:
+        if how == "taken out":
+            rule.vm = [one for one in rule.vm if one.name != a.name]
+        rule.enabled = how != "turned off"
+        configure(world, rulesSpec=[vim.cluster.RuleSpec(operation="edit", info=rule)])
+    assert [one.field for one in world.changes(world.wanted("a", **DISK, anti_affinity="web"))] == ["anti_affinity"]
+    change(world, a, anti_affinity="web")
+    assert rules(world) == {rule.name: [f"{world.names}-a", f"{world.names}-b"]}
+
+
+def test_a_rule_of_another_kind_in_the_way(world: VsphereWorld) -> None:
+    foreign = world.foreign()
+    theirs(world, f"muster.{world.fleet}.web", foreign, kind=vim.cluster.AffinityRuleSpec)
+    before = world.picture()
+    with pytest.raises(Conflict, match=r"another kind of rule that is called .*; it was left as it is"):
+        world.made("a", anti_affinity="web")
+    assert world.picture() == before
+
+
+def test_priority_is_the_cluster_s_own_until_another_is_asked_for(world: VsphereWorld) -> None:
+    vm = world.made("a", ha_priority="medium")
+    assert vm["ha_priority"] == "medium"
+    assert cluster(world).configurationEx.dasVmConfig == []
+    for priority in ("high", "disabled", "medium"):
+        assert change(world, vm, ha_priority=priority)["ha_priority"] == priority
+        (override,) = cluster(world).configurationEx.dasVmConfig
+        assert (override.key.name, override.dasSettings.restartPriority) == (vm.name, priority)
+    assert world.made("b", ha_priority="low")["ha_priority"] == "low"
+
+
+def test_other_settings_of_an_override_stay(world: VsphereWorld) -> None:
+    vm = world.made("a")
+    settings = vim.cluster.DasVmSettings(restartPriority="lowest", isolationResponse="shutdown")
+    info = vim.cluster.DasVmConfigInfo(key=world.inside(vm), dasSettings=settings)
+    configure(world, dasVmConfigSpec=[vim.cluster.DasVmConfigSpec(operation="add", info=info)])
+    assert world.driver.get(vm.name)["ha_priority"] == "low"
+    change(world, vm, ha_priority="high")
+    (override,) = cluster(world).configurationEx.dasVmConfig
+    assert (override.dasSettings.restartPriority, override.dasSettings.isolationResponse) == ("high", "shutdown")
+
+
+@pytest.mark.parametrize(("off", "spec", "words"), [
+    ({"drsConfig": vim.cluster.DrsConfigInfo(enabled=False)}, {"anti_affinity": "web"}, "DRS is off in 'DC0_C0'"),
+    ({"dasConfig": vim.cluster.DasConfigInfo(enabled=False)}, {"ha_priority": "low"}, "vSphere HA is off in 'DC0_C0'"),
+    ({}, {"anti_affinity": "w" * 63}, "a name of more than 80 characters"),
+])
+def test_what_the_cluster_does_not_keep_is_refused(
+    world: VsphereWorld, off: dict[str, Any], spec: dict[str, Any], words: str
+) -> None:
+    vm = world.made("a", **({} if "w" in words[:2] else spec) if off else {})
+    configure(world, **off)
+    driver = open_site(world.access)
+    try:
+        with pytest.raises(Unsupported, match=f"{next(iter(spec))}' cannot be honoured: .*{words}"):
+            driver.check(VM(vm.name, "vc", {**world.wanted("a").spec, **spec}, mark=Mark("f" * 12, vm.name)))
+        (seen,) = driver.list()
+        assert seen["anti_affinity"] is None
+        assert seen["ha_priority"] == ("disabled" if "ha_priority" in spec else "medium")
+        driver.check(world.wanted("a", ha_priority="disabled"))
+    finally:
+        driver.close()
+
+
+def test_a_copy_goes_where_it_is_told_and_not_where_its_source_is(world: VsphereWorld) -> None:
+    world.template()
+    desired = world.wanted("a", **DISK, anti_affinity="web", ha_priority="high")
+    vm = world.driver.create(desired, world.mark(desired), Template("debian-12", "debian"))
+    assert (vm["anti_affinity"], vm["ha_priority"]) == ("web", "high")
+    other = world.driver.clone(vm, world.wanted("b", **DISK), world.mark(world.wanted("b")))
+    assert (other["anti_affinity"], other["ha_priority"]) == (None, "medium")
+    twin = world.wanted("c", **DISK, anti_affinity="web", ha_priority="high")
+    made = world.driver.create(twin, Mark(f"{world.fleet}/drill", twin.name), None)
+    assert (made["anti_affinity"], made["ha_priority"]) == (None, "medium")
+
+
+def test_a_failed_making_leaves_no_rule(world: VsphereWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    from muster.drivers.vsphere import build
+
+    def broken(*_arguments: Any, **_fields: Any) -> None:
+        raise Failed("planted", site="vc")
+
+    before = world.picture()
+    monkeypatch.setattr(build, "reconfigure", broken)
+    with pytest.raises(Failed, match="planted"):
+        world.made("a", anti_affinity="web")
+    assert (world.picture(), rules(world)) == (before, {})
+
+
+def test_two_sessions_that_write_one_rule(world: VsphereWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else overwrites the rule between our reading and our last look: it is written again."""
+    world.made("a", anti_affinity="web")
+    (rule,) = cluster(world).configurationEx.rule
+    original = vim.ClusterComputeResource.ReconfigureComputeResource_Task
+    lost: list[int] = []
+
+    def overwritten(obj: Any, spec: Any, modify: bool) -> Any:
+        task = original(obj, spec, modify)
+        if not lost:
+            lost.append(1)
+            original(cluster(world), vim.cluster.ConfigSpecEx(rulesSpec=[
+                vim.cluster.RuleSpec(operation="edit", info=rule)]), True)
+        return task
+
+    monkeypatch.setattr(vim.ClusterComputeResource, "ReconfigureComputeResource_Task", overwritten)
+    world.made("b", anti_affinity="web")
+    assert lost
+    assert rules(world) == {rule.name: [f"{world.names}-a", f"{world.names}-b"]}
