@@ -25,7 +25,8 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
     "virtual_machine.go": [
         ("vm.Config.ExtraConfig = append(vm.Config.ExtraConfig, c)", "vm.setExtraConfig(c)"),
         ("\t\terr := vm.configure(&req.Spec)\n", "\t\tif err := vm.refuse(&req.Spec); err != nil {\n"
-         "\t\t\treturn nil, err\n\t\t}\n\t\terr := vm.configure(&req.Spec)\n"),
+         "\t\t\treturn nil, err\n\t\t}\n\t\tvm.Config.ChangeVersion = uuid.New().String()\n"
+         "\t\terr := vm.configure(&req.Spec)\n"),
         ("\t\tif req.Spec.Config != nil {\n\t\t\tconfig.ExtraConfig = req.Spec.Config.ExtraConfig\n"
          "\t\t\tconfig.InstanceUuid = req.Spec.Config.InstanceUuid\n\t\t}\n", ""),
         ("\t\tdefaultDevices := object", "\t\tcloneSpec(vm, req.Spec.Config, &config)\n\t\tdefaultDevices := object"),

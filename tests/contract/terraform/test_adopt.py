@@ -14,7 +14,7 @@ from muster.operations.session import read_fleet
 from sites import NETWORK, World
 from tf_runs import OFF, Terraform, flat
 
-pytestmark = pytest.mark.parametrize("world", ["qemu", "pve"], indirect=True)
+pytestmark = pytest.mark.parametrize("world", ["qemu", "pve", "vsphere"], indirect=True)
 DEFAULTS = {"image": None, "tags": {"owner": "shop"}, "protection": {"rpo": "24h"}}
 
 

@@ -26,7 +26,7 @@ from ..driver import (
     Unsupported,
     silent,
 )
-from ..ownership import Written, identity, not_owned
+from ..ownership import Written, identity, not_owned, taken_over
 from . import backup, build, changes, devices, listing, restore, support, survey
 from . import mark as marks
 from .connection import Session
@@ -62,6 +62,7 @@ class VsphereDriver(Driver):
             Capability.ISOLATE,
             Capability.TEMPLATE,
             Capability.CONSOLE,
+            Capability.ADOPT,
             Capability.SURVEY,
         }
     )
@@ -240,6 +241,17 @@ class VsphereDriver(Driver):
         if written.ready is not ready:
             reconfigure(self, obj, vm.name, "write the ownership mark", mark=replace(written, ready=ready))
 
+    def adopt(self, vm: VM, mark: Mark, owner: str | None = None) -> VM:
+        obj, one = listing.find(self.session, vm)
+        own = str(one["config.instanceUuid"])
+        written = taken_over(marks.read(one.get("config.extraConfig") or (), own), mark, owner, self.site, vm.name)
+        if written is not None:
+            platform = {"devices": {}, **written.platform, "uuid": own}
+            new = replace(written, fields={**marks.fields(vm), **written.fields}, platform=platform)
+            version = one.get("config.changeVersion")  # refused where another fleet took it meanwhile
+            reconfigure(self, obj, vm.name, "write the ownership mark", mark=new, version=version)
+        return listing.current(self.session, vm)
+
     def delete(self, vm: VM, progress: Progress = silent) -> None:
         self.owned(vm, "delete the VM")
         progress(f"{vm.name}: deleting the VM and its own disks")
@@ -310,9 +322,11 @@ class VsphereDriver(Driver):
     def revert_snapshot(self, vm: VM, snapshot: Snapshot, progress: Progress = silent) -> VM:
         obj, _one, written = self.owned(vm, "revert to a snapshot")
         ran = self.snapshots_of.revert(obj, vm.name, snapshot, progress)
-        # vCenter brings the mark of that day back with the rest; what the fleet says of its VM is not of that day.
-        _obj, _one, old = self.owned(vm, "write the ownership mark")
-        now = replace(written, platform=old.platform)
+        # vCenter brings the mark of that day back with the rest, none where the VM was adopted later; what the fleet
+        # says of its VM is not of that day.
+        obj, one = listing.find(self.session, vm)
+        old = marks.read(one.get("config.extraConfig") or (), one.get("config.instanceUuid"))
+        now = replace(written, platform=old.platform) if old else written
         if now != old:
             reconfigure(self, obj, vm.name, "write the ownership mark", mark=now)
         if ran:

@@ -217,7 +217,7 @@ def _read(session: Session, obj: Any, one: Properties, near: Around, name: str) 
         field for field, key in (("cpus", "config.cpuHotAddEnabled"), ("memory", "config.memoryHotAddEnabled"))
         if one.get(key)
     ]
-    state["disks"] = {disk_name(disk): {"place": disk.place, "path": _path(disk), **settings.disk(disk, hardware)}
+    state["disks"] = {disk_name(disk): {"place": disk.place, "path": path_of(disk), **settings.disk(disk, hardware)}
                       for disk in drives}
     state["nics"] = {nic_name(nic): settings.nic(nic) for nic in cards}
     state["vsphere"] = settings.facts(one, hardware)
@@ -237,7 +237,8 @@ def _read(session: Session, obj: Any, one: Properties, near: Around, name: str) 
     return VM(name, session.site, spec, uuid, written.mark if written else None, state)
 
 
-def _path(disk: devices.Disk) -> str:
+def path_of(disk: devices.Disk) -> str:
+    """The file of a disk: ``[datastore] folder/name.vmdk``."""
     return str(getattr(disk.device.backing, "fileName", "") or "")
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...model.vm import VM
-from ..driver import Failed, NotFound, Progress, silent
+from ..driver import Conflict, Failed, NotFound, Progress, silent
 from ..ownership import Written
 from . import devices, listing
 from . import mark as marks
@@ -14,6 +15,9 @@ from .sdk import vim
 
 if TYPE_CHECKING:
     from .driver import VsphereDriver
+
+
+_LEFT = "left"  # of the mark's `platform`: disks of others lie in the VM's own folder, which must stay
 
 
 def reconfigure(
@@ -53,6 +57,7 @@ def demolish(driver: VsphereDriver, vm: VM, progress: Progress) -> None:
     name = vm.name
     try:
         obj, one = listing.find(driver.session, vm)
+        _refuse(driver, obj, one, name)
     except NotFound:
         if vm.state.get("built") is False:
             return
@@ -60,18 +65,13 @@ def demolish(driver: VsphereDriver, vm: VM, progress: Progress) -> None:
     written = marks.read(one.get("config.extraConfig") or (), one.get("config.instanceUuid"))
     driver.power_of.off(obj, name, progress, 0, force=True)
     if written is not None and written.built:
-        known = set(marks.devices(written).values())
-        hardware = one.get("config.hardware.device") or ()
-        foreign = [disk for disk in devices.disks(hardware) if disk.place not in known]
-        if foreign:
-            places = ", ".join(disk.place for disk in foreign)
-            progress(f"{name}: leaving the disks at {places}, which Muster did not make")
-        changes = [devices.change("remove", disk.device) for disk in foreign]
-        half = replace(written, built=False)
-        reconfigure(driver, obj, name, "take off disks of others", mark=half, deviceChange=changes)
+        written = _released(driver, obj, one, name, written, progress)
     if written is not None:
         driver.placement.leave(obj, one.get("runtime.host"), name, written.mark)
-    driver.tasks.run("delete the VM", obj.Destroy_Task, name, progress)
+    if written is not None and written.platform.get(_LEFT):
+        driver.session.do("take the VM out of the inventory", obj.UnregisterVM, name)
+    else:
+        driver.tasks.run("delete the VM", obj.Destroy_Task, name, progress)
     if driver.session.properties([obj], ["name"], "delete the VM", name):
         raise Failed(
             "unable to delete the VM: vCenter reported it as deleted, yet still has it",
@@ -79,3 +79,49 @@ def demolish(driver: VsphereDriver, vm: VM, progress: Progress) -> None:
             vm=name,
             todo="Run again; if it stays, look at the VM's tasks in vCenter",
         )
+
+
+def _foreign(one: Mapping[str, Any], written: Written) -> list[devices.Disk]:
+    """The disks that Muster did not make."""
+    known = set(marks.devices(written).values())
+    return [disk for disk in devices.disks(one.get("config.hardware.device") or ()) if disk.place not in known]
+
+
+def _refuse(driver: VsphereDriver, obj: Any, one: Mapping[str, Any], name: str) -> None:
+    """Raise Conflict where disks of others would go with the VM: vCenter deletes what its snapshots refer to."""
+    written = marks.read(one.get("config.extraConfig") or (), one.get("config.instanceUuid"))
+    if written is None or not written.built or not _foreign(one, written):
+        return
+    found = driver.session.properties([obj], ["snapshot"], "look for snapshots", name)
+    if found and found[0].get("snapshot") is not None:
+        raise Conflict(
+            "it has disks that Muster did not make, and snapshots, with which vCenter would delete them; nothing was "
+            "changed",
+            site=driver.site,
+            vm=name,
+            todo="Delete its snapshots first, or detach those disks",
+        )
+
+
+def _released(
+    driver: VsphereDriver, obj: Any, one: Mapping[str, Any], name: str, written: Written, progress: Progress
+) -> Written:
+    """Mark the VM as not built, and take off the disks that Muster did not make. Where one of them lies in the VM's own
+    folder the VM's disks of ours are deleted here, and the rest is left: nobody but vCenter knows what else goes with a
+    folder."""
+    foreign = _foreign(one, written)
+    if foreign:
+        progress(f"{name}: leaving the disks at {', '.join(disk.place for disk in foreign)}, which Muster did not make")
+    changes = [devices.change("remove", disk.device) for disk in foreign]
+    half = replace(written, built=False)
+    if foreign:
+        found = driver.session.properties([obj], ["config.files.vmPathName"], "read the VM's folder", name)
+        folder = str(found[0].get("config.files.vmPathName") or "").rpartition("/")[0] if found else ""
+        if any(listing.path_of(disk).rpartition("/")[0] == folder for disk in foreign):
+            places = {disk.place for disk in foreign}
+            for disk in devices.disks(one.get("config.hardware.device") or ()):
+                if disk.place not in places:
+                    changes.append(devices.change("remove", disk.device, "destroy"))
+            half = replace(half, platform={**half.platform, _LEFT: True})
+    reconfigure(driver, obj, name, "take off disks of others", mark=half, deviceChange=changes)
+    return half

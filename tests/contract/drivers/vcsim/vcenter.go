@@ -175,8 +175,12 @@ func (vm *VirtualMachine) revert(snapshot *VirtualMachineSnapshot) {
 
 var memories = map[types.ManagedObjectReference]bool{}
 
-// refuse is the fault for what a running VM cannot change, and for a disk that would shrink.
+// refuse is the fault for what a running VM cannot change, for a disk that would shrink, and for a change that was made
+// from a configuration that is no more.
 func (vm *VirtualMachine) refuse(spec *types.VirtualMachineConfigSpec) types.BaseMethodFault {
+	if spec.ChangeVersion != "" && spec.ChangeVersion != vm.Config.ChangeVersion {
+		return new(types.ConcurrentAccess)
+	}
 	on := vm.Runtime.PowerState != types.VirtualMachinePowerStatePoweredOff
 	hardware := vm.Config.Hardware
 	if on && spec.NumCPUs != 0 && spec.NumCPUs != hardware.NumCPU {
