@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,7 @@ def through(world: VsphereWorld, proxy: Proxy, certificate: str) -> Iterator[Any
     ("fault", "words"),
     [
         ("answer cut short", "unable to download the disk 'root': the connection was cut before its end"),
+        ("a byte flipped", "the disk 'root' came damaged: it is not what vCenter says that it sent"),
         ("HTML", "unable to download the disk 'root': 127.0.0.1 answers with a page for people"),
         ("503", "unable to download the disk 'root': 127.0.0.1 answers 503"),
         ("redirect", "unable to download the disk 'root': 127.0.0.1 answers 302"),
@@ -199,6 +201,22 @@ def test_a_download_that_fails_says_so_in_one_sentence(
     assert world.picture() == before
 
 
+def test_a_lease_lives_as_long_as_its_download(
+    world: VsphereWorld, proxy: Proxy, pve_pki: tuple[str, str], tmp_path: Path
+) -> None:
+    """A host may say nothing for long, and vCenter ends a lease that it hears nothing of."""
+    vm = filled(world)
+
+    def progress(said: str) -> None:
+        end = time.monotonic() + 30
+        while "downloading" in said and "HttpNfcLeaseProgress" not in proxy.calls:
+            assert time.monotonic() < end, "nobody tells vCenter that the lease is in use"
+            world.driver.list()
+
+    with through(world, proxy, pve_pki[0]) as driver:
+        driver.backup(vm, tmp_path, "one", None, progress)
+
+
 def test_a_snapshot_that_stays_locked_is_named(world: VsphereWorld, tmp_path: Path) -> None:
     vm = filled(world)
     driver: Any = world.driver
@@ -209,7 +227,7 @@ def test_a_snapshot_that_stays_locked_is_named(world: VsphereWorld, tmp_path: Pa
         if "downloading the disk 'root'" in said:  # somebody else exports it too
             held.append(world.inside(vm).snapshot.currentSnapshot.ExportSnapshot())
 
-    with pytest.raises(Failed, match="the snapshot 'muster-backup-one' of a backup is perhaps still there and grows"):
+    with pytest.raises(Failed, match="the snapshot 'muster-backup-one' is perhaps still there and grows"):
         driver.backup(vm, tmp_path, "one", None, progress)
     assert [one.id for one in driver.snapshots(vm)] == ["muster-backup-one"]
     held[0].HttpNfcLeaseAbort(None)

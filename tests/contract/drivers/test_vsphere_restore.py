@@ -64,6 +64,15 @@ def test_a_disk_that_nobody_wrote_to(world: VsphereWorld, tmp_path: Path) -> Non
     assert world.flat(now).read_bytes() == bytes(MIB)
 
 
+def test_a_disk_that_ends_within_a_grain(world: VsphereWorld, tmp_path: Path) -> None:
+    vm = world.made(disks=[{"size": "1025 KiB"}])
+    world.flat(vm).write_bytes(b"\7" * (1025 << 10))
+    backup = taken(world, vm, tmp_path / "odd")
+    world.driver.delete(vm)
+    now = restored(world, backup, disks=[{"size": "1025 KiB"}])
+    assert world.flat(now).read_bytes() == b"\7" * (1025 << 10)
+
+
 def test_an_image_that_names_another_file(world: VsphereWorld, kept: Backup, tmp_path: Path) -> None:
     evil = tmp_path / "evil.qcow2"
     argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", "/etc/shadow", "-F", "raw", str(evil), "1M"]

@@ -6,6 +6,8 @@ import contextlib
 import http.server
 import os
 import ssl
+import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,15 +16,16 @@ from typing import Any
 
 import pytest
 from fakepve.certs import make_cert
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from muster.drivers.driver import Failed, Unreachable
 from muster.drivers.vsphere import vmdk
 from muster.drivers.vsphere.lease import Lease
 from muster.model.fleet import Site
+from sites import sha256
 from test_backup import raw
 from vsphere_disks import FIRST, MIB
 from vsphere_site import VsphereWorld, on_vsphere
-
-pytestmark = on_vsphere
 
 
 @pytest.fixture
@@ -52,6 +55,7 @@ def spoilt(stream: Path, at: int, text: bytes) -> None:
     stream.write_bytes(bytes(data))
 
 
+@on_vsphere
 def test_streams_that_cannot_be(stream: Path) -> None:
     whole = stream.read_bytes()
     assert vmdk.check(stream, MIB, whole=True) == ""
@@ -71,6 +75,7 @@ def test_streams_that_cannot_be(stream: Path) -> None:
         assert words in vmdk.check(stream, MIB, whole=True)
 
 
+@on_vsphere
 def test_a_parent_is_not_opened(stream: Path, tmp_path: Path) -> None:
     """Were it to slip through the check, qemu-img would not follow it either."""
     spoilt(stream, 512 + 200, b'\nparentFileNameHint="/dev/null"\n')
@@ -88,6 +93,7 @@ def lease_of(world: VsphereWorld) -> Lease:
     ["http://*/nfc/1/disk-0.vmdk", "file:///etc/shadow", "https://", "https://user:word@127.0.0.1/nfc/1/d", "https://*@evil/x",
      "https://a b/nfc", "https://127.0.0.1:99999/nfc", "https://127.0.0.1/nfc\r\nCookie: x", "https://[::1/nfc", ""],
 )
+@on_vsphere
 def test_addresses_that_are_not_trusted(world: VsphereWorld, tmp_path: Path, url: str) -> None:
     device: Any = SimpleNamespace(url=url)
     with pytest.raises(Failed, match="unable to download the disk 'root': its address is"):
@@ -123,6 +129,7 @@ def host(folder: Path, content: bytes) -> Iterator[str]:
         thread.join(30)
 
 
+@on_vsphere
 def test_a_host_with_another_certificate(world: VsphereWorld, tmp_path: Path) -> None:
     (tmp_path / "pki").mkdir()
     with host(tmp_path / "pki", b"x") as url:
@@ -136,6 +143,7 @@ def test_a_host_with_another_certificate(world: VsphereWorld, tmp_path: Path) ->
             found.download(device, "root", MIB, tmp_path / "x", print)
 
 
+@on_vsphere
 def test_a_host_that_sends_more_than_a_disk_has(world: VsphereWorld, tmp_path: Path) -> None:
     (tmp_path / "pki").mkdir()
     with host(tmp_path / "pki", bytes(4 * MIB)) as url:
@@ -146,3 +154,31 @@ def test_a_host_that_sends_more_than_a_disk_has(world: VsphereWorld, tmp_path: P
         with pytest.raises(Failed, match="sends more than the"):
             found.download(device, "root", MIB, tmp_path / "x", print)
         assert (tmp_path / "x").stat().st_size <= vmdk.largest(MIB)
+
+
+@given(
+    st.integers(1, 81920),
+    st.lists(st.tuples(st.integers(0, (80 << 20) - 1), st.integers(1, 200_000), st.integers(1, 255)), max_size=6),
+)
+@settings(max_examples=15, deadline=None)
+def test_what_is_sent_is_what_was_kept(kib: int, written: list[tuple[int, int, int]]) -> None:
+    """Disks of any size, written to at any place: QEMU reads of our stream, whose tables come last, each byte."""
+    size = kib << 10
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with (folder / "raw").open("wb") as file:
+            file.truncate(size)
+            for at, length, byte in written:
+                if at < size:
+                    file.seek(at)
+                    file.write(bytes([byte]) * min(length, size - at))
+        image, sent, back = folder / "root.qcow2", folder / "sent.vmdk", folder / "back"
+        convert = ["qemu-img", "convert", "-O"]
+        subprocess.run([*convert, "qcow2", "-f", "raw", str(folder / "raw"), str(image)], check=True)
+        found = vmdk.Stream(image, folder, "root", "vc", "web")
+        sent.write_bytes(b"".join(found))
+        assert sent.stat().st_size == found.length <= vmdk.largest(size)
+        assert vmdk.check(sent, size, whole=True) == ""
+        subprocess.run(["qemu-img", "check", "-q", "-f", "vmdk", str(sent)], check=True)
+        subprocess.run([*convert, "raw", "-f", "vmdk", str(sent), str(back)], check=True)
+        assert sha256(back) == sha256(folder / "raw")

@@ -125,6 +125,9 @@ class Proxy:
             self.last_task = content.replace(method.encode(), b"LIE_Task")
         if fault in HEARD:
             self.struck = True
+        if fault == "a byte flipped":  # of a disk's bytes alone: XML would show it by itself
+            self.struck, half = True, len(content) // 2
+            content = content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :]
         if fault == "answer dropped":
             handler.close_connection = True
         elif fault == "answer cut short":

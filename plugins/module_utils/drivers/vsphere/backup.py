@@ -32,22 +32,21 @@ def take(
     hardware = list(one.get("config.hardware.device") or ())
     drives = devices.disks(hardware)
     check(driver.site, now, one, drives, hardware)
-    left = sweep(driver, obj, vm.name, progress)
-    if left:
-        raise Failed(f"{left}; no other was taken", site=driver.site, vm=vm.name, todo="Delete it, then run again")
+    clear(driver, obj, vm.name, progress)
     names = [disk["name"] for disk in now["disks"]]
     if not names:
         return Backup("full", time.time(), (), "offline")
+    snapshot = f"{PREFIX}{restore_point}"
     try:
-        created, consistency = _snapshot(driver, obj, now, f"{PREFIX}{restore_point}", progress)
+        created, consistency = _snapshot(driver, obj, now, snapshot, progress)
         streams = _bring(driver, obj, now.name, dict(zip(names, drives, strict=True)), hardware, directory, progress)
     except BaseException as error:
-        left = sweep(driver, obj, vm.name, progress)
+        left = _cleared(driver, obj, vm.name, snapshot, progress)
         if left and isinstance(error, DriverError):
             todo = f"{error.todo}; the next backup deletes the snapshot first"
             raise type(error)(f"{error.what}, and {left}", site=driver.site, vm=vm.name, todo=todo) from error
         raise
-    left = sweep(driver, obj, vm.name, progress)
+    left = _cleared(driver, obj, vm.name, snapshot, progress)
     if left:
         raise Failed(f"{left}; the backup was not kept", site=driver.site, vm=vm.name,
                      todo="Delete it in vCenter, or run again: the next backup deletes it first")
@@ -89,17 +88,20 @@ def check(site: str, vm: VM, one: listing.Properties, drives: Sequence[devices.D
             raise refused(f"its disk '{name}' is at no controller that vCenter shows", "Look at it in vCenter")
 
 
-def sweep(driver: VsphereDriver, obj: Any, vm: str, progress: Progress) -> str:
-    """Delete the snapshots that backups took, those of killed runs too; what is left, and why, if anything is."""
-    name = ""
+def clear(driver: VsphereDriver, obj: Any, vm: str, progress: Progress) -> None:
+    """Delete the snapshots that backups took, those of killed runs too."""
+    for snapshot in driver.snapshots_of.every(obj, vm):
+        if snapshot.id.startswith(PREFIX) and snapshot.description == NOTE:
+            progress(f"{vm}: deleting the snapshot '{snapshot.id}'")
+            driver.snapshots_of.delete(obj, vm, snapshot)
+
+
+def _cleared(driver: VsphereDriver, obj: Any, vm: str, name: str, progress: Progress) -> str:
+    """`clear`; what is perhaps left, and why, if anything is."""
     try:
-        for snapshot in driver.snapshots_of.every(obj, vm):
-            if snapshot.id.startswith(PREFIX) and snapshot.description == NOTE:
-                name = f" '{snapshot.id}'"
-                progress(f"{vm}: deleting the snapshot{name}")
-                driver.snapshots_of.delete(obj, vm, snapshot)
+        clear(driver, obj, vm, progress)
     except DriverError as error:
-        return f"the snapshot{name} of a backup is perhaps still there and grows ({error.what})"
+        return f"the snapshot '{name}' is perhaps still there and grows ({error.what})"
     return ""
 
 
@@ -118,7 +120,7 @@ def _snapshot(driver: VsphereDriver, obj: Any, vm: VM, name: str, progress: Prog
             return taken(True), "filesystem"
         except (Failed, Unsupported) as error:
             progress(f"{vm.name}: the guest could not be made quiet, so the backup is as after a crash: {error.what}")
-            sweep(driver, obj, vm.name, progress)
+            clear(driver, obj, vm.name, progress)
     return taken(False), "crash"
 
 

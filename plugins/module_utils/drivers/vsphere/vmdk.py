@@ -12,6 +12,7 @@ import json
 import os
 import struct
 import subprocess
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -122,7 +123,7 @@ class Stream:
         directory = [0] * -(-sectors // (_GRAIN * _ENTRIES))
         table, number = [0] * _ENTRIES, 0
         with self._packed.open("rb") as file:
-            for place, block in itertools.chain(_grains(file, content), [(-1, b"")]):
+            for place, block in itertools.chain(_grains(file, content, sectors), [(-1, b"")]):
                 if place // (_GRAIN * _ENTRIES) != number:  # the grains of a table come before it
                     directory[number], ended = _table(table, at)
                     yield ended
@@ -142,8 +143,9 @@ class Stream:
         )  # fmt: skip
 
 
-def _grains(file: BinaryIO, content: bool) -> Iterator[tuple[int, bytes]]:
-    """The grains that qemu-img wrote, in order: the place in the disk in sectors, and marker and data, padded."""
+def _grains(file: BinaryIO, content: bool, sectors: int) -> Iterator[tuple[int, bytes]]:
+    """The grains that qemu-img wrote, in order: the place in the disk in sectors, and marker and data, padded. The last
+    one of a disk of `sectors` is made whole: qemu-img cuts it where the disk ends."""
     head = _HEADER.unpack(file.read(_HEADER.size))
     file.seek(head[10] * _SECTOR)
     while len(start := file.read(_MARKER.size)) == _MARKER.size:
@@ -151,7 +153,11 @@ def _grains(file: BinaryIO, content: bool) -> Iterator[tuple[int, bytes]]:
         length = -(-(_MARKER.size + size) // _SECTOR) * _SECTOR
         if not size:
             return
-        if content:
+        if place + _GRAIN > sectors:
+            data = zlib.compress(zlib.decompress(file.read(size)).ljust(_GRAIN * _SECTOR, b"\0"))
+            yield place, _padded(_MARKER.pack(place, len(data)) + data)
+            file.seek(length - _MARKER.size - size, os.SEEK_CUR)
+        elif content:
             yield place, (start + file.read(size)).ljust(length, b"\0")
             file.seek(length - _MARKER.size - size, os.SEEK_CUR)
         else:
