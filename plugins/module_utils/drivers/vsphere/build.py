@@ -12,7 +12,7 @@ from ...model.units import format_size
 from ...model.vm import VM
 from ..driver import Conflict, Failed, Progress
 from ..ownership import Written, adopted
-from . import devices, listing, restore
+from . import contents, devices, listing
 from . import mark as marks
 from .plan import Plan, empty, firmware, hardware
 from .sdk import vim
@@ -59,8 +59,8 @@ def make(driver: VsphereDriver, plan: Plan, progress: Progress) -> VM:
     made: Any = None
     try:
         if plan.contents:
-            kept = restore.sized(plan, driver.site)
-            made = restore.bring(driver, kept, cluster, _spec(driver, kept, cluster, wanted), progress)
+            kept = contents.sized(plan, driver.site)
+            made = contents.bring(driver, kept, cluster, _spec(driver, kept, cluster, wanted), progress)
             _claim(driver, plan, made, written)
         elif plan.source is None:
             made = _create(driver, plan, cluster, wanted, progress)
@@ -71,7 +71,7 @@ def make(driver: VsphereDriver, plan: Plan, progress: Progress) -> VM:
             _refit(driver, plan, cluster, made, progress)
         _prove(driver, plan, made)
         _place(driver, plan, made, progress)
-        edits = restore.growth(driver, plan, made) if plan.contents else []
+        edits = contents.growth(driver, plan, made) if plan.contents else []
         more = {"deviceChange": edits} if edits else {}
         reconfigure(driver, made, name, "write the ownership mark", mark=replace(written, built=True), **more)
     except Exception:
