@@ -72,7 +72,7 @@ def make(driver: VsphereDriver, plan: Plan, progress: Progress) -> VM:
         _prove(driver, plan, made)
         _place(driver, plan, made, progress)
         edits = contents.growth(driver, plan, made) if plan.contents else []
-        more = {"deviceChange": edits} if edits else {}
+        more: dict[str, Any] = {"deviceChange": edits} if edits else {}
         reconfigure(driver, made, name, "write the ownership mark", mark=replace(written, built=True), **more)
     except Exception:
         with contextlib.suppress(Exception):  # the first error is the one to tell; a retry cleans up what stays
