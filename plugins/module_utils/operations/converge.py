@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..drivers.driver import Capability, Conflict, Driver, DriverError, Progress, Template, silent
-from ..model.errors import Impossible
+from ..model.errors import Impossible, ModelError
 from ..model.fleet import Fleet
 from ..model.fleet_planner import FleetPlan, VMPlan, plan_fleet
 from ..model.planner import Change, describe, render
@@ -107,6 +107,8 @@ def converge(
             width(fleet, drivers, parallel),
         )
     )
+    if not check:
+        done = _read_back(fleet, drivers, allowed, done)
     done += [_unchanged(part) for part in plan.unchanged if part not in unfinished]
     order = {vm.name: index for index, vm in enumerate(fleet.vms)}
     return sorted(done, key=lambda outcome: order.get(outcome.vm, len(order)))
@@ -206,16 +208,6 @@ def _carry_out(
     )
     if wait and restarted and now.power == "on" and desired["image"]:
         now = driver.wait_ready(now, progress)
-    left = make_plan(fleet, {desired.site: driver}, [desired.name], allowed)
-    rest = [change for other in left.change for change in other.changes]
-    if rest:
-        raise Conflict(
-            "it was changed, and reading it back shows that it is still not as asked: "
-            + "; ".join(describe(change) for change in rest),
-            site=desired.site,
-            vm=desired.name,
-            todo="Run again; if it stays, somebody else changes this VM",
-        )
     return Outcome(
         desired.name,
         desired.site,
@@ -229,6 +221,37 @@ def _carry_out(
         str(now.state.get("address", "")),
         part.notes,
         round(time.monotonic() - start, 1),
+    )
+
+
+def _read_back(
+    fleet: Fleet, drivers: Mapping[str, Driver], allowed: Allowed, done: Sequence[Outcome]
+) -> list[Outcome]:
+    """`done`, and what reading back shows of it: one listing for each site on which something was done."""
+    asked = {outcome.vm: outcome for outcome in done if not outcome.error and outcome.how != "delete"}
+    sites = {outcome.site for outcome in asked.values()}
+    errors: dict[str, str] = {}
+    for site in sites:
+        names = [outcome.vm for outcome in asked.values() if outcome.site == site]
+        try:
+            left = make_plan(fleet, {site: drivers[site]}, names, allowed)
+        except (DriverError, ModelError) as error:
+            errors |= {name: f"VM '{name}' at site '{site}': it was changed, and could not be read back: {error}"
+                       for name in names}
+            continue
+        errors |= {part.vm.name: _not_as_asked(part) for part in (*left.create, *left.change)}
+    return [replace(outcome, error=errors[outcome.vm]) if outcome.vm in errors else outcome for outcome in done]
+
+
+def _not_as_asked(part: VMPlan) -> str:
+    what = "; ".join(describe(change) for change in part.changes) or "it is not there"
+    return str(
+        Conflict(
+            f"it was changed, and reading it back shows that it is still not as asked: {what}",
+            site=part.vm.site,
+            vm=part.vm.name,
+            todo="Run again; if it stays, somebody else changes this VM",
+        )
     )
 
 

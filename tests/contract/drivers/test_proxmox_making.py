@@ -313,3 +313,15 @@ def test_a_disk_of_another_vm_outlives_this_one(world: ProxmoxWorld) -> None:
     world.inside(vm).config["scsi5"] = "local-lvm:vm-555-disk-0,size=1M"
     world.driver.delete(vm)
     assert world.volumes() == ["vm-555-disk-0"]
+
+
+def test_a_cluster_is_read_once_however_many_vms_are_made(world: ProxmoxWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    others = [world.foreign(f"other-{number}") for number in range(9)]
+    read, get = [], world.driver.api.get
+    monkeypatch.setattr(world.driver.api, "get", lambda path, *words, **more: read.append(path) or get(
+        path, *words, **more))
+    world.driver.list()
+    for number in range(3):
+        world.made(f"new-{number}")
+    for vm in others:
+        assert read.count(f"nodes/{vm.state['node']}/qemu/{vm.state['vmid']}/config") == 1

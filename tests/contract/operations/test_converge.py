@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fleets import Small, shape
 from libvirt_site import on_libvirt, real
-from muster.drivers.driver import Failed
+from muster.drivers.driver import Failed, Unreachable
 from muster.operations import converge
 from muster.operations.converge import Outcome
 from sites import World
@@ -200,3 +200,52 @@ def test_a_site_that_does_not_answer_makes_no_plan(small: Small) -> None:
     small.document["sites"][small.world.access.name]["uri"] = "qemu+unix:///system?socket=/nonexistent"
     with pytest.raises(Unreachable, match="unable to connect"), connected(small.fleet):
         pass
+
+
+def test_a_site_is_listed_twice_however_many_vms_it_gets(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for the plan, once to read back what was done."""
+    small.run()
+    small.edit(lambda vms: vms.update({f"more-{number}": {} for number in range(6)}))
+    listed, driver = [], small.world.driver
+    every = driver.list
+    monkeypatch.setattr(driver, "list", lambda: listed.append(1) or every())
+    assert sum(outcome.changed for outcome in small.run()) == 6
+    assert len(listed) == 2
+    assert not any(outcome.changed for outcome in small.run())
+    assert len(listed) == 3
+
+
+def test_what_reads_back_otherwise_is_an_error(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = small.world.driver
+    small.run()
+    small.edit(lambda vms: (vms["a"].update(tags={"owner": "shop"}), vms["b"].update(tags={"owner": "shop"})))
+    apply = driver.apply
+
+    def lying(desired: Any, actual: Any, *more: Any) -> Any:
+        return actual if desired.name == small.name("a") else apply(desired, actual, *more)
+
+    monkeypatch.setattr(driver, "apply", lying)
+    lied, done = small.run()
+    assert lied.error.startswith(f"VM '{small.name('a')}' at site '{small.world.access.name}': it was changed, and ")
+    assert "still not as asked: tags" in lied.error
+    assert (done.error, done.changed) == ("", True)
+
+
+def test_what_could_not_be_read_back_is_an_error(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = small.world.driver
+    small.run()
+    small.edit(lambda vms: vms["a"].update(tags={"owner": "shop"}))
+    apply = driver.apply
+
+    def cut_off(*arguments: Any) -> Any:
+        def silent() -> Any:
+            raise Unreachable("it does not answer", site=driver.site)
+
+        now = apply(*arguments)
+        monkeypatch.setattr(driver, "list", silent)
+        return now
+
+    monkeypatch.setattr(driver, "apply", cut_off)
+    (outcome,) = [one for one in small.run() if one.changed]
+    assert "it was changed, and could not be read back: Site" in outcome.error
+    assert "it does not answer" in outcome.error

@@ -30,8 +30,7 @@ MOST_PARALLEL = 64  # VMs that are made at the same time, as in the field table:
 def earlier(driver: ProxmoxDriver, plan: Plan, progress: Progress) -> VM | None:
     """What an earlier try left: the VM itself where it is whole; what is half made is thrown away first."""
     desired = plan.desired
-    twins = [vm for vm in driver.list() if vm.uuid == plan.uuid or vm.name == desired.name]
-    for twin in twins:
+    for twin in driver.twins(desired.name, plan.uuid):
         found = adopted(desired, plan.uuid, plan.mark, twin)
         if found is not None:
             return found

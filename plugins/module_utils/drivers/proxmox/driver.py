@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid as uuids
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -81,6 +81,7 @@ class ProxmoxDriver(Driver):
         self.power_of = Power(self.api, self.tasks)
         self.room = Room(self.api)
         self._nodes: dict[str, bool] | None = None
+        self._uuids: dict[int, str] = {}  # of each VM that was read, by its number
         try:
             self.api.get("version", "open the site")
         except BaseException:
@@ -93,7 +94,18 @@ class ProxmoxDriver(Driver):
     # Reading
 
     def list(self) -> list[VM]:
-        return listing.every(self.api)
+        return [*self._read(lambda _one: True)]
+
+    def twins(self, name: str, uuid: str) -> Sequence[VM]:
+        """The VMs of that name or identity. What was read before is known to have another identity and is not read
+        again: a fleet would else read the whole cluster once for each VM that it makes."""
+        found = self._read(lambda one: one.get("name") == name or self._uuids.get(one["vmid"], uuid) == uuid)
+        return [vm for vm in found if vm.uuid == uuid or vm.name == name]
+
+    def _read(self, wanted: Callable[[listing.Resource], bool]) -> Sequence[VM]:
+        found = listing.every(self.api, wanted)
+        self._uuids |= {vm.state["vmid"]: str(vm.uuid) for vm in found}
+        return found
 
     def survey(self, vms: Sequence[VM]) -> Survey:
         pools = [str(self.access["pool"] or ""), *map(str, (self.access["tiers"] or {}).values())]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid as uuids
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -49,10 +49,10 @@ def _unreadable(api: Api, what: str, vm: str | None, error: Exception) -> Failed
     )
 
 
-def every(api: Api) -> list[VM]:
-    """All VMs of the site. Raises Unreachable where a VM of Muster lies on a node that does not answer: nobody may
-    take it for absent."""
-    vms = resources(api)
+def every(api: Api, wanted: Callable[[Resource], bool]) -> list[VM]:
+    """The VMs of the site that are `wanted`. Raises Unreachable where a VM of Muster lies on a node that does not
+    answer: nobody may take it for absent."""
+    vms = [one for one in resources(api) if wanted(one)]
     with ThreadPoolExecutor(max_workers=WIDTH) as pool:
         read = list(pool.map(lambda one: _one(api, one), vms))
     gone = [one for one, found in zip(vms, read, strict=True) if found is None]
