@@ -11,10 +11,19 @@ import pytest
 import yaml
 from libvirt_site import LibvirtWorld, real
 from muster.command.main import main
+from muster.drivers.vsphere import connection, tags
 from plays import run
 from proxmox_site import ProxmoxWorld, on_proxmox
 from sites import World
+from test_vsphere_tags import Tagging
+from vsphere_site import VsphereWorld, on_vsphere
 
+# All that is asked of a vCenter; a session and a view are of the one who asks, and end with him.
+READING = {
+    "RetrieveServiceContent", "Login", "Logout", "CreateContainerView", "DestroyView", "RetrievePropertiesEx",
+    "ContinueRetrievePropertiesEx", "POST session", "DELETE session", "GET tagging/category", "GET tagging/tag/id",
+    "GET tagging/category/id", "POST tagging/tag-association?~action=list-attached-tags-on-objects",
+}  # fmt: skip
 OLD = int(time.time()) - 40 * 86400
 
 
@@ -49,6 +58,34 @@ def test_every_vm_is_judged_and_left_as_it_is(world: World, sites: Path, capsys:
     assert document["compliance"]["packs"] == ["muster/inspect"]
     assert world.picture() == before
     assert inspect(sites, world, capsys, "--fail-on", "low")[0] == 1
+
+
+@on_vsphere
+def test_tags_of_others_are_read_and_nothing_is_written(
+    world: VsphereWorld, sites: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: set[str] = set()
+    transport, ask = connection.transport, tags._Service._ask
+
+    def recorded(*arguments: Any, **options: Any) -> Any:
+        stub = transport(*arguments, **options)
+        invoke = stub.InvokeMethod
+        stub.InvokeMethod = lambda obj, info, *more: (said.add(info.wsdlName), invoke(obj, info, *more))[1]
+        return stub
+
+    def asked(self: Any, method: str, path: str, *more: Any, **options: Any) -> Any:
+        said.add(f"{method} {path.partition(':')[0]}")
+        return ask(self, method, path, *more, **options)
+
+    service = Tagging(world)
+    owned, lost = world.foreign("owned"), world.foreign("lost")
+    service.attach("Owner", "shop", owned)
+    service.connection.close()
+    monkeypatch.setattr(connection, "transport", recorded)
+    monkeypatch.setattr(tags._Service, "_ask", asked)
+    _code, document = inspect(sites, world, capsys)
+    assert [outcomes(document, vm.name).get("tag-owner") for vm in (owned, lost)] == [None, "fail"]  # what passes is counted
+    assert said <= READING
 
 
 @on_proxmox

@@ -84,17 +84,18 @@ class Session:
         uri, host, port = address.https(access, "vCenter", "https://vcenter.example.org/datacenter/cluster")
         self.uri = f"https://{uri.netloc}"
         self.place = tuple(unquote(part) for part in uri.path.split("/") if part)
-        self._account = account(access)
+        self.account = account(access)
+        self.host, self.port, self.tls = host, port or 443, context_of(access)
         self._stub = transport(
             TIMEOUT,
             host=host,
-            port=port or 443,
+            port=self.port,
             path="/sdk",
             version=VERSION,
             poolSize=WIDTH,
             connectionPoolTimeout=_IDLE,
             httpConnectionTimeout=CONNECT,
-            sslContext=context_of(access),
+            sslContext=self.tls,
         )
         self._lock = threading.Lock()
         self.memory: dict[str, Any] = {}  # what was read once, by those who read it
@@ -119,7 +120,7 @@ class Session:
         self._stub.DropConnections()
 
     def _login(self) -> None:
-        user, password = self._account.user, self._account.password
+        user, password = self.account.user, self.account.password
         self._stub.SetSessionId(None)
         # A login that got no answer may be repeated: a session that nobody uses ends by itself.
         self._ask("log in", lambda: self.content.sessionManager.Login(user, password, None))
@@ -203,13 +204,17 @@ class Session:
         )
         return [found for _obj, found in self._collect(spec, doing, vm)]
 
-    def survey(self, kinds: Mapping[Any, Sequence[str]], doing: str) -> list[tuple[Any, dict[str, Any]]]:
-        """Each object of these kinds at the site, with what the paths of its kind hold: one conversation."""
+    def survey(
+        self, kinds: Mapping[Any, Sequence[str]], doing: str, beside: Any = None
+    ) -> list[tuple[Any, dict[str, Any]]]:
+        """Each object of these kinds at the site, with what the paths of its kind hold: one conversation. `beside` is
+        one object more, of one of the kinds, that no list shows."""
         for left in reversed(range(_TRIES)):
             seen = self.renewals
             try:
-                with self._view(list(kinds), doing) as view:
-                    found = list(self._collect(_through(view, kinds), doing, None))
+                shown = [kind for kind in kinds if beside is None or not isinstance(beside, kind)]
+                with self._view(shown, doing) as view:
+                    found = list(self._collect(_through(view, kinds, beside), doing, None))
                 if not any(obj == view for obj, _its in found):  # what is listed is the view itself, and what it shows
                     raise Unreachable(
                         f"unable to {doing}: vCenter dropped the list while it was read",
@@ -267,7 +272,7 @@ def _next(collector: Any, token: str) -> Any:
     return whole(collector.ContinueRetrievePropertiesEx(token))
 
 
-def _through(view: Any, kinds: Mapping[Any, Sequence[str]]) -> Any:
+def _through(view: Any, kinds: Mapping[Any, Sequence[str]], beside: Any) -> Any:
     collector = vmodl.query.PropertyCollector
     return collector.FilterSpec(
         objectSet=[
@@ -275,7 +280,8 @@ def _through(view: Any, kinds: Mapping[Any, Sequence[str]]) -> Any:
                 obj=view,
                 skip=False,
                 selectSet=[collector.TraversalSpec(type=vim.view.ContainerView, path="view", skip=False)],
-            )
+            ),
+            *([collector.ObjectSpec(obj=beside)] if beside is not None else ()),
         ],
         propSet=[
             collector.PropertySpec(type=kind, pathSet=list(paths))

@@ -247,7 +247,7 @@ class VsphereDriver(Driver):
         written = taken_over(marks.read(one.get("config.extraConfig") or (), own), mark, owner, self.site, vm.name)
         if written is not None:
             platform = {"devices": {}, **written.platform, "uuid": own}
-            new = replace(written, fields={**marks.fields(vm), **written.fields}, platform=platform)
+            new = replace(written, fields={**marks.told(vm), **written.fields}, platform=platform)
             version = one.get("config.changeVersion")  # refused where another fleet took it meanwhile
             reconfigure(self, obj, vm.name, "write the ownership mark", mark=new, version=version)
         return listing.current(self.session, vm)

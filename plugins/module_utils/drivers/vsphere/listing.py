@@ -5,14 +5,14 @@ from __future__ import annotations
 import ipaddress
 import uuid as uuids
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote
 
 from ...model.vm import VM
 from .. import ownership
 from ..driver import Failed, NotFound, Unreachable
-from . import devices, placement, settings
+from . import devices, placement, settings, tags
 from . import mark as marks
 from .connection import Session
 from .sdk import vim
@@ -33,6 +33,7 @@ PATHS = (
     "config.memoryAllocation.reservation",
     "config.memoryHotAddEnabled",
     "config.template",
+    "customValue",
     "guest.ipAddress",
     "guest.toolsRunningStatus",
     "runtime.connectionState",
@@ -82,16 +83,21 @@ def _kinds() -> dict[Any, list[str]]:
 
 def every(session: Session) -> list[VM]:
     """All VMs of the site; no templates."""
-    found = session.survey({**_kinds(), vim.VirtualMachine: PATHS}, "list the VMs")
+    fields = session.content.customFieldsManager
+    kinds = {**_kinds(), vim.VirtualMachine: PATHS, vim.CustomFieldsManager: ["field"]}
+    found = session.survey(kinds, "list the VMs", fields)
     around = session.memory["around"] = _around(found)
     vms = ((obj, one) for obj, one in found if isinstance(obj, vim.VirtualMachine))
-    return [read(session, obj, one, around) for obj, one in vms if not one.get("config.template")]
+    return _tagged(session, found, [
+        (read(session, obj, one, around), one) for obj, one in vms if not one.get("config.template")])
 
 
 def some(session: Session, wanted: Iterable[str]) -> list[VM]:
     """The VMs that bear one of these names or UUIDs: their names are asked first, then all of those alone."""
     words = set(wanted)
-    found = session.survey({**_kinds(), vim.VirtualMachine: _LIGHT}, "look for the VM")
+    fields = session.content.customFieldsManager
+    kinds = {**_kinds(), vim.VirtualMachine: _LIGHT, vim.CustomFieldsManager: ["field"]}
+    found = session.survey(kinds, "look for the VM", fields)
     chosen = [
         obj
         for obj, one in found
@@ -99,11 +105,31 @@ def some(session: Session, wanted: Iterable[str]) -> list[VM]:
         and not one.get("config.template")
         and words & {name_of(one), _uuid(session, obj, one)}
     ]
-    return [
-        read(session, obj, one, _around(found))
+    around = _around(found)
+    return _tagged(session, found, [
+        (read(session, obj, one, around), one)
         for obj in chosen
         for one in session.properties([obj], PATHS, "read the VM")
-    ]
+    ])
+
+
+def _tagged(session: Session, found: Iterable[tuple[Any, Properties]], vms: list[tuple[VM, Properties]]) -> list[VM]:
+    """The VMs, those of others with their tags, where the service that keeps those answers."""
+    hazy = [vm for vm, _one in vms if "tags" in vm.state.get("unknown", ())]
+    known = tags.attached(session, [str(vm.state["moid"]) for vm in hazy])
+    if not known:
+        return [vm for vm, _one in vms]
+    names = {field.key: str(field.name) for obj, its in found if isinstance(obj, vim.CustomFieldsManager)
+             for field in its.get("field") or ()}  # fmt: skip
+
+    def tagged(vm: VM, one: Properties) -> VM:
+        if "tags" not in vm.state.get("unknown", ()):
+            return vm
+        its = {**tags.attributes(one.get("customValue"), names), **known[str(vm.state["moid"])]}
+        state = {key: value for key, value in vm.state.items() if key != "unknown"}
+        return replace(vm, spec={**vm.spec, "tags": its}, state=state)
+
+    return [tagged(vm, one) for vm, one in vms]
 
 
 def templates(session: Session) -> list[tuple[Any, Properties]]:
@@ -226,7 +252,7 @@ def _read(session: Session, obj: Any, one: Properties, near: Around, name: str) 
     if address:
         state["address"], state["addresses"] = address, [address]
     if written is None:
-        state["unknown"] = ["tags"]  # of others: they live in a service of their own, which is not asked
+        state["unknown"] = ["tags"]  # of others: they live in a service of their own
     else:
         spec.update({key: value for key, value in written.fields.items() if key in marks.FIELDS and value is not None})
         state |= {"seed": written.seed, "ready": written.ready, "built": written.built}

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ...model.errors import ModelError
+from ...model.normal import normalise
 from ...model.vm import VM, Mark
 from .. import ownership
 from ..driver import Unsupported
@@ -31,6 +33,17 @@ def fields(desired: VM) -> dict[str, Any]:
         if disk.get("tier")
     ]
     return {**found, **({"disks": disks} if disks else {})}
+
+
+def told(vm: VM) -> dict[str, Any]:
+    """`fields` of a VM that somebody else made: its tags only where a fleet file could say them, so that the mark can
+    be read again."""
+    found = fields(vm)
+    try:
+        normalise({"tags": found.get("tags")})
+    except ModelError:
+        del found["tags"]
+    return found
 
 
 def option(written: Written) -> Any:

@@ -12,6 +12,7 @@ import (
 	"os"
 
 	"github.com/vmware/govmomi/simulator"
+	_ "github.com/vmware/govmomi/vapi/simulator"
 )
 
 func main() {
@@ -36,6 +37,7 @@ func main() {
 	log.SetOutput(io.Discard)
 	model.Service.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
 	model.Service.Listen = &url.URL{Host: "127.0.0.1:0", User: url.UserPassword(*user, *password)}
+	model.Service.RegisterEndpoints = true // of the tagging service
 	server := model.Service.NewServer()
 	fmt.Println(server.URL.Host)
 	_, _ = io.Copy(io.Discard, os.Stdin)
