@@ -336,6 +336,11 @@ class Driver(ABC):
         """The VM's snapshots, oldest first."""
         raise self.lacks(Capability.SNAPSHOT, vm)
 
+    def snapshots_of_all(self, vms: Sequence[VM]) -> Mapping[str, Sequence[Snapshot]] | None:
+        """The snapshots of those of `vms` that are there, by UUID, as `snapshots` tells them; None where the platform
+        must be asked VM by VM."""
+        return None
+
     def take_snapshot(self, vm: VM, operation: str, description: str = "", hold: bool = False) -> Snapshot:
         """Take a snapshot. One that bears `operation` already is that snapshot: it is returned, not doubled."""
         raise self.lacks(Capability.SNAPSHOT, vm)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ..drivers.driver import Capability, Driver, Progress, silent
+from ..drivers.driver import Capability, Driver, Progress, Snapshot, silent
 from ..model.fleet import Fleet
 from ..model.units import format_time
 from ..model.vm import VM
@@ -45,15 +45,18 @@ def look(
     there = {(vm.site, vm.owner.vm): vm for vm in ours}
     surveyed = surveys.of(drivers, seen) if "sites" in gather else {}
 
+    shown = seen if every else ours
+    snapshots = _snapshots(drivers, shown) if "snapshots" in gather else {}
+
     def work(vm: VM) -> dict[str, Any]:
-        document = _document(fleet, drivers[vm.site], vm, gather, patience, progress)
+        document = _document(fleet, drivers[vm.site], vm, gather, patience, progress, snapshots)
         return {**document, **surveys.of_vm(surveyed[vm.site], vm)} if vm.site in surveyed else document
 
     def failed(vm: VM, error: Exception) -> dict[str, Any]:
         raise error
 
     return {
-        "vms": each(seen if every else ours, work, failed, width(fleet, drivers, parallel)),
+        "vms": each(shown, work, failed, width(fleet, drivers, parallel)),
         "sites": [surveys.document(fleet.sites[name], survey, seen) for name, survey in surveyed.items()],
         "hosts": {
             name: {"variables": found, "groups": hosts.groups(vm)}
@@ -82,14 +85,26 @@ def look(
     }
 
 
+def _snapshots(drivers: Mapping[str, Driver], vms: Sequence[VM]) -> dict[tuple[str, str], Sequence[Snapshot]]:
+    """The snapshots by site and UUID, of the sites that tell those of all VMs in one conversation."""
+    found: dict[tuple[str, str], Sequence[Snapshot]] = {}
+    for name in sorted({vm.site for vm in vms}):
+        if Capability.SNAPSHOT in drivers[name].capabilities:
+            told = drivers[name].snapshots_of_all([vm for vm in vms if vm.site == name])
+            found |= {(name, uuid): snapshots for uuid, snapshots in (told or {}).items()}
+    return found
+
+
 def _document(
-    fleet: Fleet, driver: Driver, vm: VM, gather: Sequence[str], patience: float, progress: Progress
+    fleet: Fleet, driver: Driver, vm: VM, gather: Sequence[str], patience: float, progress: Progress,
+    known: Mapping[tuple[str, str], Sequence[Snapshot]],
 ) -> dict[str, Any]:
     document = fleet.documents([vm])[0]
     if "snapshots" in gather and Capability.SNAPSHOT in driver.capabilities:
+        snapshots = known.get((vm.site, str(vm.uuid)))
         document["snapshots"] = [
             {**asdict(snapshot), "name": snapshot.id, "created": format_time(snapshot.created)}
-            for snapshot in driver.snapshots(vm)
+            for snapshot in (driver.snapshots(vm) if snapshots is None else snapshots)
         ]
     ours = vm.mark is not None and vm.mark.fleet == fleet.name
     if "restore_points" in gather and ours and fleet.sites[vm.site]["repository"]:

@@ -84,7 +84,7 @@ def test_tags_of_others_are_read_and_nothing_is_written(
     monkeypatch.setattr(connection, "transport", recorded)
     monkeypatch.setattr(tags._Service, "_ask", asked)
     _code, document = inspect(sites, world, capsys)
-    assert [outcomes(document, vm.name).get("tag-owner") for vm in (owned, lost)] == [None, "fail"]  # what passes is counted
+    assert [outcomes(document, vm.name).get("tag-owner") for vm in (owned, lost)] == [None, "fail"]
     assert said <= READING
 
 

@@ -51,6 +51,30 @@ def test_snapshots_of_one_name_are_told_apart(world: VsphereWorld) -> None:
 
 
 @on_vsphere
+def test_snapshots_of_a_whole_site_come_in_one_conversation(
+    world: VsphereWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vms = [world.made(name) for name in "abc"]
+    for name in ("first", "second", "first"):
+        world.foreign_snapshot(vms[0], name, "")
+    world.driver.take_snapshot(vms[1], "op", hold=True)
+    wanted = {str(vm.uuid): world.driver.snapshots(vm) for vm in vms}
+    driver: Any = world.driver
+    asked: list[str] = []
+    invoke = driver.session._stub.InvokeMethod
+
+    def counted(obj: Any, info: Any, *arguments: Any) -> Any:
+        asked.append(info.wsdlName)
+        return invoke(obj, info, *arguments)
+
+    monkeypatch.setattr(driver.session._stub, "InvokeMethod", counted)
+    assert driver.snapshots_of_all(vms) == wanted
+    assert [len(found) for found in wanted.values()] == [3, 1, 0]
+    assert asked == ["CreateContainerView", "RetrievePropertiesEx", "DestroyView"]
+    assert driver.snapshots_of_all(vms[:1]).keys() == {str(vms[0].uuid)}
+
+
+@on_vsphere
 def test_hot_add_where_the_vm_allows_it(world: VsphereWorld) -> None:
     vm = world.made(**SPEC)
     world.reconfigure(world.inside(vm), cpuHotAddEnabled=True, memoryHotAddEnabled=True)

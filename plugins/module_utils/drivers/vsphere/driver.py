@@ -310,6 +310,10 @@ class VsphereDriver(Driver):
         obj, _one = listing.find(self.session, vm)
         return self.snapshots_of.every(obj, vm.name)
 
+    def snapshots_of_all(self, vms: Sequence[VM]) -> Mapping[str, Sequence[Snapshot]]:
+        known = {str(vm.state.get("moid")): str(vm.uuid) for vm in vms}
+        return {known[one]: found for one, found in self.snapshots_of.all().items() if one in known}
+
     def take_snapshot(self, vm: VM, operation: str, description: str = "", hold: bool = False) -> Snapshot:
         obj, one, _written = self.owned(vm, "take a snapshot")
         running = one.get("runtime.powerState") == "poweredOn"

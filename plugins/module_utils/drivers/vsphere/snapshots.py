@@ -13,6 +13,7 @@ from .. import snapshot_note
 from ..driver import Conflict, Failed, NotFound, Progress, Snapshot
 from ..snapshot_note import PREFIX
 from .connection import Session
+from .sdk import vim
 from .tasks import Tasks
 
 
@@ -26,18 +27,17 @@ class Snapshots:
         """A VM's snapshots, oldest first; those of others bear no operation."""
         return snapshot_note.oldest_first(found for found, _node in self._tree(obj, vm))
 
+    def all(self) -> dict[str, list[Snapshot]]:
+        """The snapshots of all VMs of the site by vCenter's id of the VM, oldest first, in one conversation."""
+        found = self.session.survey({vim.VirtualMachine: ["snapshot"]}, "list the snapshots")
+        return {
+            str(obj._moId): snapshot_note.oldest_first(one for one, _node in _nodes(its.get("snapshot")))
+            for obj, its in found
+        }
+
     def _tree(self, obj: Any, vm: str) -> list[tuple[Snapshot, Any]]:
         found = self.session.properties([obj], ["snapshot"], "list the snapshots", vm)
-        info = found[0].get("snapshot") if found else None
-        nodes: list[tuple[Any, Any]] = [(node, None) for node in (info.rootSnapshotList if info else ())]
-        for node, _parent in nodes:  # it grows: parents come before their children
-            nodes += [(child, node) for child in node.childSnapshotList or ()]
-        names = collections.Counter(str(node.name) for node, _parent in nodes)
-
-        def id_(node: Any) -> str:
-            return str(node.name) if names[str(node.name)] == 1 else _whole(node)
-
-        return [(_read(node, id_(node), id_(parent) if parent else None), node) for node, parent in nodes]
+        return _nodes(found[0].get("snapshot") if found else None)
 
     def take(self, obj: Any, vm: str, operation: str, description: str, hold: bool, running: bool) -> Snapshot:
         """Take a snapshot with the operation's id in its name; the one that is there already is adopted."""
@@ -120,6 +120,19 @@ class Snapshots:
 
     def _find(self, obj: Any, vm: str, snapshot: Snapshot) -> Any:
         return next((node for found, node in self._tree(obj, vm) if snapshot.id in (found.id, _whole(node))), None)
+
+
+def _nodes(info: Any) -> list[tuple[Snapshot, Any]]:
+    """The snapshots of a VM, with vCenter's own of each; parents come before their children."""
+    nodes: list[tuple[Any, Any]] = [(node, None) for node in (info.rootSnapshotList if info else ())]
+    for node, _parent in nodes:  # it grows
+        nodes += [(child, node) for child in node.childSnapshotList or ()]
+    names = collections.Counter(str(node.name) for node, _parent in nodes)
+
+    def id_(node: Any) -> str:
+        return str(node.name) if names[str(node.name)] == 1 else _whole(node)
+
+    return [(_read(node, id_(node), id_(parent) if parent else None), node) for node, parent in nodes]
 
 
 def _whole(node: Any) -> str:
