@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -9,16 +10,20 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import libvirt
 import pytest
+from fakepve.certs import make_cert
 from muster.drivers.libvirt import LibvirtDriver
-from muster.model.fleet import Site, load_fleet
+from muster.drivers.registry import open_site
+from muster.model.fleet import load_fleet
 from muster.operations import converge
 from muster_provider.main import _MAGIC
 from muster_provider.provider import SOURCE
+from proxmox_fake import TOKEN, Proxmox, Serving
 
 pytestmark = pytest.mark.skipif(shutil.which("terraform") is None, reason="there is no terraform on the path")
 
@@ -112,20 +117,50 @@ def test_a_plan_of_1000_without_changes(tmp_path: Path) -> None:
     assert one / other < 3  # the goal is 1.8, and is not reached yet: see docs/benchmarks.md
 
 
+@contextlib.contextmanager
+def libvirt_site(folder: Path) -> Iterator[dict[str, Any]]:
+    yield {"platform": "libvirt", "uri": "test:///default", "pool": "default-pool"}
+
+
+@contextlib.contextmanager
+def proxmox_site(folder: Path) -> Iterator[dict[str, Any]]:
+    certificate, key, _der = make_cert(str(folder), hosts=("127.0.0.1",))
+    serving = Serving(Proxmox(), certificate, key)
+    token = folder / "token"
+    token.write_text("=".join(TOKEN) + "\n", encoding="utf-8")
+    try:
+        yield {"platform": "proxmox", "uri": serving.fake.url, "pool": "local-lvm", "credentials": str(token),
+               "tls": {"ca": certificate}}
+    finally:
+        serving.stop()
+
+
 @pytest.mark.usefixtures("plugins")
-def test_an_apply_of_100(tmp_path: Path) -> None:
-    access = {"platform": "libvirt", "uri": "test:///default", "pool": "default-pool"}
-    vms = {f"vm-{number}": SPEC for number in range(100)}
-    fleet = load_fleet(json.dumps({"fleet": "bench", "sites": {"lab": access}, "vms": vms}))
-    driver = LibvirtDriver(Site("lab", "libvirt", access))
-    start = time.perf_counter()
-    assert all(one.changed for one in converge.converge(fleet, {"lab": driver}))
-    theirs = time.perf_counter() - start
-    driver.close()
-    (tmp_path / "main.tf.json").write_text(json.dumps({
-        "terraform": {"required_providers": {"muster": {"source": SOURCE}}},
-        "provider": {"muster": {"fleet": "bench", "sites": {"lab": access}, "packs": []}},
-        "resource": {"muster_vm": {name: {"name": name, **SPEC} for name in vms}},
-    }))
-    ours = terraform(tmp_path, "apply", "-auto-approve")
-    print(f"\nan apply of 100 VMs: {ours:.2f} s; converge alone: {theirs:.2f} s; ratio {ours / theirs:.2f}")
+@pytest.mark.parametrize(("site", "most"), [(libvirt_site, 30), (proxmox_site, 3)], ids=["libvirt", "proxmox"])
+def test_an_apply_of_100(tmp_path: Path, site: Any, most: float) -> None:
+    """Beside the driver's own bulk converge, and beside what Terraform itself takes for a hundred resources."""
+    spec = {**SPEC, "nics": [{"network": "vmbr0"}]} if site is proxmox_site else SPEC
+    vms = {f"vm-{number}": spec for number in range(100)}
+    for name in ("peer", "ours", "theirs"):
+        (tmp_path / name).mkdir()
+    with site(tmp_path / "peer") as access:
+        fleet = load_fleet(json.dumps({"fleet": "bench", "sites": {"lab": {**access, "parallel": 10}}, "vms": vms}))
+        driver = open_site(fleet.sites["lab"])
+        start = time.perf_counter()
+        assert all(one.changed for one in converge.converge(fleet, {"lab": driver}))
+        alone = time.perf_counter() - start
+        driver.close()
+    (tmp_path / "theirs" / "main.tf.json").write_text(json.dumps(
+        {"resource": {"terraform_data": {name: {"input": {"name": name, **spec}} for name in vms}}}))
+    terraform(tmp_path / "theirs", "init")
+    theirs = terraform(tmp_path / "theirs", "apply", "-auto-approve")
+    with site(tmp_path / "ours") as access:
+        (tmp_path / "ours" / "main.tf.json").write_text(json.dumps({
+            "terraform": {"required_providers": {"muster": {"source": SOURCE}}},
+            "provider": {"muster": {"fleet": "bench", "sites": {"lab": access}, "packs": []}},
+            "resource": {"muster_vm": {name: {"name": name, **spec} for name in vms}},
+        }))
+        ours = terraform(tmp_path / "ours", "apply", "-auto-approve")
+    print(f"\nan apply of 100 VMs: {ours:.2f} s; converge alone: {alone:.2f} s, ratio {ours / alone:.2f}; "
+          f"100 terraform_data: {theirs:.2f} s")
+    assert ours / alone < most  # the goal is 1.3: see docs/benchmarks.md

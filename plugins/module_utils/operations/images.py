@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.urls import open_url
-
 from ..drivers.driver import Conflict, Image, Progress, Template
 from ..model.fleet import Site
 from ..model.vm import VM
@@ -111,6 +109,8 @@ def _fetch(entry: Mapping[str, Any], site: Site, vm: VM, progress: Progress) -> 
 
 
 def _fetch_into(folder: Path, target: Path, entry: Mapping[str, Any], site: Site, vm: VM, progress: Progress) -> Path:
+    from ansible.module_utils.urls import open_url  # here, because it takes as long to import as all of Muster
+
     url, digest = entry["url"], entry["sha256"]
     progress(f"{vm.name}: fetching {url}")
     found, size, end = hashlib.sha256(), 0, time.monotonic() + _PATIENCE
