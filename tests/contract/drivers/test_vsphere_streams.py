@@ -100,6 +100,39 @@ def test_addresses_that_are_not_trusted(world: VsphereWorld, tmp_path: Path, url
         lease_of(world).download(device, "root", MIB, tmp_path / "x", print)
 
 
+def offered(*keys: str) -> list[Any]:
+    return [SimpleNamespace(key=key, importKey="", disk=not key.endswith("nvram")) for key in keys]
+
+
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [
+        (["/vm-1/A0:1", "/vm-1/A0:0", "/vm-1/nvram"], True),
+        (["/vm-1/A0:0"], False),
+        (["/vm-1/A0:0", "/vm-1/A0:0"], False),
+        (["/vm-1/A0:0", "/vm-1/A0:1", "/vm-1/A0:2"], False),
+        (["/vm-1/A0:0", "/vm-1/B0:1"], False),
+    ],
+)
+@on_vsphere
+def test_each_disk_is_offered_and_no_other(world: VsphereWorld, keys: list[str], found: bool) -> None:
+    lease = lease_of(world)
+    lease.devices = offered(*keys)
+    if found:
+        assert {name: device.key[-1] for name, device in lease.disks([("root", "A0:0"), ("data", "A0:1")]).items()} == {
+            "root": "0", "data": "1"}  # fmt: skip
+    else:
+        with pytest.raises(Failed, match=r"vCenter offers the disks .*and the VM has A0:0, A0:1"):
+            lease.disks([("root", "A0:0"), ("data", "A0:1")])
+
+
+@on_vsphere
+def test_the_only_disk_may_have_any_name(world: VsphereWorld) -> None:
+    lease = lease_of(world)
+    lease.devices = offered("disk-0", "/vm-1/nvram")
+    assert lease.disks([("root", "A0:0")])["root"].key == "disk-0"
+
+
 @contextlib.contextmanager
 def host(folder: Path, content: bytes) -> Iterator[str]:
     """A host with a certificate of its own, which sends `content` whoever asks."""

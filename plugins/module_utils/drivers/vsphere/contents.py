@@ -57,7 +57,7 @@ def bring(driver: VsphereDriver, plan: Plan, cluster: Cluster, spec: Any, progre
         whole = vim.vm.VmImportSpec(configSpec=spec)
         doing = "import the VM"
         with lease.held(driver, doing, lambda: cluster.pool.ImportVApp(whole, folder, host), name, progress) as taken:
-            urls = taken.disks(wanted, "importKey")
+            urls = taken.disks(wanted)
             taken.total = sum(stream.length for stream in streams.values()) or 1
             for item, stream in streams.items():
                 progress(f"{name}: uploading the disk '{item}'")

@@ -46,6 +46,11 @@ def place_of(device: Any, hardware: Sequence[Any]) -> str:
     return f"{kind_of(controller)}{getattr(controller, 'busNumber', 0) or 0}:{device.unitNumber or 0}"
 
 
+def _places(device: Any) -> set[str]:
+    """What vCenter calls a disk; in an import's lease it may be known by the name that the import gave it."""
+    return {str(key).rpartition("/")[2] for key in (device.key, device.importKey) if key}
+
+
 class Lease:
     """A lease that is ready. `entity` is the VM that it is for."""
 
@@ -57,16 +62,20 @@ class Lease:
         self.done, self.total = 0, 1  # bytes, for the signs of life
         self.lost: DriverError | None = None
 
-    def disks(self, wanted: Sequence[tuple[str, str]], key: str = "key") -> dict[str, Any]:
+    def disks(self, wanted: Sequence[tuple[str, str]]) -> dict[str, Any]:
         """The address of each disk of `wanted` (name, place): all of them, and no other. Raises Failed."""
-        there: dict[str, list[Any]] = {}
-        for device in self.devices:
-            if device.disk is not False:
-                there.setdefault(str(getattr(device, key) or "").rpartition("/")[2], []).append(device)
-        known = {name: found[0] for name, place in wanted if len(found := there.get(place, [])) == 1}
-        if len(known) != len(wanted) or len(known) != sum(map(len, there.values())):
+        there = [(_places(device), device) for device in self.devices if device.disk is not False]
+        known = {}
+        for name, place in wanted:
+            found = [device for places, device in there if place in places]
+            if len(found) == 1:
+                known[name] = found[0]
+        if len(wanted) == len(there) == 1:  # whatever it is called
+            known = {wanted[0][0]: there[0][1]}
+        if not len(known) == len(wanted) == len(there):
+            offered = sorted(place for places, _device in there for place in places)
             raise Failed(
-                f"vCenter offers the disks {clean(', '.join(sorted(there)) or 'none')}, and the VM has "
+                f"vCenter offers the disks {clean(', '.join(offered)) or 'none'}, and the VM has "
                 f"{', '.join(place for _name, place in wanted) or 'none'}",
                 site=self.session.site,
                 vm=self.vm,
