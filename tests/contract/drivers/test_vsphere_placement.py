@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from muster.drivers.driver import Conflict, Failed, Template, Unsupported
 from muster.drivers.registry import open_site
+from muster.model.fleet import Site
 from muster.model.vm import VM, Mark
 from pyVmomi import vim
 from vsphere_site import VsphereWorld, done, on_vsphere
@@ -193,3 +194,22 @@ def test_two_sessions_that_write_one_rule(world: VsphereWorld, monkeypatch: pyte
     world.made("b", anti_affinity="web")
     assert lost
     assert rules(world) == {rule.name: [f"{world.names}-a", f"{world.names}-b"]}
+
+
+def test_vms_are_made_in_the_pool_of_the_uri_and_stay_there_when_they_move(world: VsphereWorld) -> None:
+    root = cluster(world).resourcePool
+    gold = root.CreateResourcePool("gold", vim.ResourceConfigSpec(
+        cpuAllocation=root.config.cpuAllocation, memoryAllocation=root.config.memoryAllocation))
+    world.template()
+    uri = f"https://{world.simulator.address}/DC0/DC0_C0/gold"
+    driver = open_site(Site("vc", "vsphere", {**world.access.options, "uri": uri}))
+    try:
+        desired = world.wanted("a", **DISK)
+        vm = driver.create(desired, world.mark(desired), Template("debian-12", "debian"))
+        assert world.inside(vm).resourcePool == gold
+        other = next(name for name in ("DC0_C0_H0", "DC0_C0_H1") if name != vm["host"])
+        moved = world.wanted("a", **DISK, host=other)
+        assert driver.apply(moved, vm, world.changes(moved))["host"] == other
+        assert world.inside(vm).resourcePool == gold
+    finally:
+        driver.close()
