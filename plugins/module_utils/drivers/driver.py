@@ -325,7 +325,8 @@ class Driver(ABC):
         raise self.lacks(Capability.CONSOLE, vm)
 
     def endpoint(self, vm: VM, port: int) -> tuple[str, int]:
-        """Address and port at which the guest's TCP port `port` is reached from the controller."""
+        """Address and port at which the guest's TCP port `port` is reached from the controller. Raises Unsupported for
+        a VM without a NIC: nobody can ask it."""
         raise self.lacks(Capability.POWER, vm)
 
     def execute(self, vm: VM, argv: Sequence[str], timeout: float = 60) -> Executed:
@@ -401,6 +402,15 @@ class Driver(ABC):
         """Raise Unsupported where this platform does not declare `capability`."""
         if capability not in self.capabilities:
             raise self.lacks(capability, vm)
+
+    def without_nic(self, vm: VM, port: int) -> Unsupported:
+        """The error of `endpoint` for a VM that has no NIC."""
+        return Unsupported(
+            f"it has no NIC, so nobody can ask its port {port}",
+            site=self.site,
+            vm=vm.name,
+            todo="Ask its services where it has a network; a twin of a drill never has one here",
+        )
 
     def lacks(self, capability: Capability, vm: VM) -> Unsupported:
         """The error of a platform that cannot do `capability`."""

@@ -11,6 +11,7 @@ from muster.drivers.proxmox import guest
 from muster.drivers.registry import open_site
 from muster.model.planner import worst
 from muster.model.vm import VM
+from muster.operations import health
 from proxmox_site import ProxmoxWorld, on_proxmox
 
 pytestmark = on_proxmox
@@ -236,13 +237,22 @@ HOSTILE: list[Any] = [
 
 
 def test_the_guest_is_reached(world: ProxmoxWorld) -> None:
-    vm = world.made(on=True)
+    vm = world.made(on=True, nics=[{"network": "vmbr0"}])
     world.inside(vm).agent = GUEST
     assert world.driver.endpoint(vm, 80) == ("192.0.2.7", 80)
     assert world.driver.list()[0].state["addresses"] == ["192.0.2.7", "2001:db8::7"]
     assert world.driver.list()[0].state["address"] == "192.0.2.7"
     done = world.driver.execute(vm, ["uname", "-r"])
     assert (done.code, done.output) == (3, "6.1\noh")
+
+
+def test_a_vm_without_a_nic_cannot_be_asked(world: ProxmoxWorld) -> None:
+    vm = world.made(on=True)
+    world.inside(vm).agent = GUEST
+    with pytest.raises(Unsupported, match="it has no NIC, so nobody can ask its port 80"):
+        world.driver.endpoint(vm, 80)
+    (check,) = health.ask(world.driver, vm, [{"http": {"port": 80}}])
+    assert check.outcome == "not_tested"
 
 
 @pytest.mark.parametrize("said", HOSTILE, ids=str)

@@ -327,7 +327,10 @@ class ProxmoxDriver(Driver):
         return listing.current(self.api, vm)
 
     def endpoint(self, vm: VM, port: int) -> tuple[str, int]:
-        found = guest.addresses(self.api, self.path(vm), vm.name)
+        path = self.path(vm)
+        if not text.nics(self.api.get(f"{path}/config", "read the VM", vm.name)):
+            raise self.without_nic(vm, port)
+        found = guest.addresses(self.api, path, vm.name)
         if not found:
             raise NotFound(
                 f"nothing leads to its port {port}: its guest agent tells no address",

@@ -23,7 +23,6 @@ from ..driver import (
     Snapshot,
     Survey,
     Template,
-    Unsupported,
     silent,
 )
 from ..ownership import Written, identity, not_owned, taken_over
@@ -279,12 +278,7 @@ class VsphereDriver(Driver):
         now = listing.current(self.session, vm)
         address = now.state.get("address")
         if not now["nics"]:
-            raise Unsupported(
-                f"it has no NIC, so nobody can ask its port {port}",
-                site=self.site,
-                vm=vm.name,
-                todo="Ask its services where it has a network; a twin of a drill never has one here",
-            )
+            raise self.without_nic(vm, port)
         if not address:
             raise NotFound(
                 f"nothing leads to its port {port}: its VMware Tools tell no address",

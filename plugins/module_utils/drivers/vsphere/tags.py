@@ -19,6 +19,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ...model.tags import key_of
 from .connection import CONNECT, Session
 
 _REST = "/rest/com/vmware/cis"
@@ -26,14 +27,8 @@ _PATIENCE = 20  # seconds of silence
 _PAGE = 1000  # VMs in one question
 _MOST = 2000  # tags and categories whose names are asked for, one by one: no call answers several
 _LIMIT = 64 << 20  # bytes of one answer
-_OTHER = re.compile(r"[^a-z0-9._-]+")
 _SEVERAL = ", "
 Tags = dict[str, str]
-
-
-def key_of(name: str) -> str:
-    """The key of a tag: the name of a category or attribute as rules write it."""
-    return _OTHER.sub("_", name.strip().lower()).strip("_")
 
 
 def attributes(values: Iterable[Any] | None, names: Mapping[int, str]) -> Tags:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...model.tags import key_of
 from ..draft import Draft, Part
 from ..resource import Resource
 from ..shapes import Shape, Whole
@@ -163,7 +164,7 @@ def _tags(machine: Machine, draft: Draft, world: World) -> None:
             draft.later("tags")  # the VM bears a tag, and this file does not say which
             return
         covered(found)
-        tags[category] = name
+        tags[key_of(category)] = name
     draft.document["tags"] = tags
 
 
