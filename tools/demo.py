@@ -88,6 +88,8 @@ def play(extra: list[str]) -> int:
         f"services_playbook={SERVICES}",
         "-e",
         f"report_dir={DEMO}",
+        "-e",
+        '{"fleet_waves": ["100%"]}',  # both at once: there is nothing yet that a canary would protect
         *extra,
     ]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(TOP / "ansible.cfg")}

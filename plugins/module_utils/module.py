@@ -109,12 +109,14 @@ def finish(
     as_dict: Callable[[Any], dict[str, Any]],
     changed: bool,
     notes: Sequence[str] = (),
+    errors: Sequence[str] | None = None,
     **more: Any,
 ) -> None:
-    """End the module with one entry per VM; any error fails it, with all of them in its message. `notes` warn."""
+    """End the module with one entry per VM; any error fails it, with all of them in its message. `notes` warn. `errors`
+    stand in the message instead of those of the outcomes."""
     for note in notes:
         module.warn(note)
-    errors = [outcome.error for outcome in outcomes if outcome.error]
+    errors = [outcome.error for outcome in outcomes if outcome.error] if errors is None else errors
     result = {"changed": changed, "vms": [as_dict(outcome) for outcome in outcomes], **more}
     if errors:
         module.fail_json(msg="\n".join(dict.fromkeys(errors)), **result)

@@ -38,6 +38,14 @@ options:
       whole fleet.
     type: bool
     default: false
+  waves:
+    description:
+      - In how many steps the VMs with something to do are worked on, as Ansible's C(serial) has it. Each is a number of
+        VMs or a percentage of them; the last one is that of all further waves.
+      - The first VM is the canary. After a wave in which a VM failed none is begun, and each VM that was left says so.
+    type: list
+    elements: str
+    default: ["1", "5%", "25%", "100%"]
   wait:
     description: Whether to wait until guests that were started are ready.
     type: bool
@@ -55,6 +63,11 @@ EXAMPLES = r"""
     allow_power_cycle: true
   check_mode: true
   diff: true
+
+- name: Make a new fleet at once, without a canary
+  muster.fleet.fleet:
+    fleet_file: fleet.yml
+    waves: ["100%"]
 """
 
 RETURN = r"""
@@ -96,6 +109,13 @@ def as_dict(outcome):
     }
 
 
+def errors(outcomes):
+    """What went wrong. Those that were not begun for it share a line: one for each would bury the one that says why."""
+    left = [outcome.vm for outcome in outcomes if outcome.how == converge.NOT_BEGUN]
+    found = [outcome.error for outcome in outcomes if outcome.error and outcome.vm not in left]
+    return found + ([f"{len(left)} VMs were not begun and are as they were: {', '.join(left)}."] if left else [])
+
+
 def main():
     """The module."""
     module = AnsibleModule(
@@ -105,6 +125,7 @@ def main():
             "allow_power_cycle": {"type": "bool", "default": False},
             "allow_replace": {"type": "bool", "default": False},
             "delete_orphans": {"type": "bool", "default": False},
+            "waves": {"type": "list", "elements": "str", "default": ["1", "5%", "25%", "100%"]},
             "wait": {"type": "bool", "default": True},
         },
     )
@@ -121,6 +142,7 @@ def main():
             parallel=module.params["parallel"],
             wait=module.params["wait"],
             progress=progress,
+            waves=module.params["waves"],
         )
     diff = {
         side: {outcome.vm: outcome.diff[side] for outcome in outcomes if outcome.diff} for side in ("before", "after")
@@ -132,6 +154,7 @@ def main():
         any(outcome.changed for outcome in outcomes),
         diff=diff,
         notes=[note for outcome in outcomes for note in outcome.notes],
+        errors=errors(outcomes),
     )
 
 

@@ -15,6 +15,9 @@ from ..model.planner import Change, describe, render
 from ..model.vm import VM, Mark
 from . import images, needed
 from .session import chosen, each, new_operation, only, width
+from .waves import waves_of
+
+NOT_BEGUN = "not_begun"  # how of a VM that was left because one failed before it
 
 
 @dataclass(frozen=True)
@@ -77,13 +80,15 @@ def converge(
     parallel: int | None = None,
     wait: bool = True,
     progress: Progress = silent,
+    waves: Sequence[str] = (),
 ) -> list[Outcome]:
     """Do what `make_plan` says, VMs side by side; in check mode only say it.
 
     What cannot be done is found before anything changes: then nothing is changed at all. One VM that fails later does
-    not stop the others.
+    not stop the others of its wave; no later wave is begun. `waves` are their sizes; without any there is one.
     """
     allowed = allowed or Allowed()
+    waves_of((), waves)  # what is no size is refused before anything is asked
     plan = make_plan(fleet, drivers, names, allowed)
     refused = {id(error): error for error in plan.refused}
     blocked = [_refusal(error) for error in refused.values()]
@@ -97,18 +102,19 @@ def converge(
     operation = new_operation("converge")
     unfinished = [part for part in plan.unchanged if _unfinished(part)]
     steps = [*plan.create, *plan.change, *unfinished, *plan.delete]
-    done = (
-        [_predicted(part) for part in steps]
-        if check
-        else each(
-            steps,
+    done = [_predicted(part) for part in steps] if check else []
+    for wave in [] if check else waves_of(steps, waves):
+        failed = next((outcome for outcome in done if outcome.error), None)
+        if failed is not None:
+            done += [_not_begun(part.vm, failed) for part in wave]
+            continue
+        tried = each(
+            wave,
             lambda part: _carry_out(part, fleet, drivers, allowed, operation, wait, progress),
             lambda part, error: Outcome(part.vm.name, part.vm.site, changed=False, error=str(error)),
             width(fleet, drivers, parallel),
         )
-    )
-    if not check:
-        done = _read_back(fleet, drivers, allowed, done)
+        done += _read_back(fleet, drivers, allowed, tried)
     done += [_unchanged(part) for part in plan.unchanged if part not in unfinished]
     order = {vm.name: index for index, vm in enumerate(fleet.vms)}
     return sorted(done, key=lambda outcome: order.get(outcome.vm, len(order)))
@@ -116,6 +122,16 @@ def converge(
 
 def _refusal(error: Impossible) -> Outcome:
     return Outcome("", "", error=str(error))
+
+
+def _not_begun(vm: VM, failed: Outcome) -> Outcome:
+    error = Conflict(
+        f"it was not begun and is as it was, because VM '{failed.vm}' failed in an earlier wave",
+        site=vm.site,
+        vm=vm.name,
+        todo=f"Mend VM '{failed.vm}', then run again",
+    )
+    return Outcome(vm.name, vm.site, how=NOT_BEGUN, error=str(error))
 
 
 def _blocked(part: VMPlan, drivers: Mapping[str, Driver], allowed: Allowed) -> list[Outcome]:

@@ -58,6 +58,31 @@ def test_fleet_that_may_not(small: Small, tmp_path: Path) -> None:
 
 
 @real
+def test_a_canary_that_fails_stops_the_fleet(small: Small, tmp_path: Path) -> None:
+    """The disk of a VM that somebody undefined is in the way, so the first VM cannot be made."""
+    small.edit(lambda vms: [vms.pop(name) for name in list(vms) if name != "a"])
+    small.run()
+    small.world.remove(small.world.driver.get(small.name("a")))
+    small.edit(lambda vms: vms.update(b={}, c={}))
+    found = play(tmp_path, {
+        "stopped": fleet_task(small, wait=False),
+        "no size": fleet_task(small, wait=False, waves=["1", "half"]),
+        "all": fleet_task(small, wait=False, waves=["100%"]),
+    }).results  # fmt: skip
+    left = f"2 VMs were not begun and are as they were: {small.name('b')}, {small.name('c')}."
+    first, second = found["stopped"]["msg"].splitlines()
+    assert first.startswith(f"VM '{small.name('a')}' at site")
+    assert "exists already" in first
+    assert second == left
+    assert {vm["vm"]: vm["how"] for vm in found["stopped"]["vms"]}[small.name("c")] == "not_begun"
+    assert not found["stopped"]["changed"]
+    assert "'half' is no size of a wave" in found["no size"]["msg"]
+    assert "exists already" in found["all"]["msg"]
+    assert left not in found["all"]["msg"]
+    assert small.there() == {"b", "c"}
+
+
+@real
 def test_vm(world: World, tmp_path: Path) -> None:
     name = f"{world.names}-probe"
     common = {

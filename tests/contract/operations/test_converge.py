@@ -249,3 +249,28 @@ def test_what_could_not_be_read_back_is_an_error(small: Small, monkeypatch: pyte
     (outcome,) = [one for one in small.run() if one.changed]
     assert "it was changed, and could not be read back: Site" in outcome.error
     assert "it does not answer" in outcome.error
+
+
+def test_nothing_is_begun_after_a_wave_in_which_a_vm_failed(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    small.run()
+    small.edit(lambda vms: vms.update({f"more-{number}": {} for number in range(6)}))
+    driver, create = small.world.driver, small.world.driver.create
+
+    def failing(desired: Any, *more: Any) -> Any:
+        if desired.name == small.name("more-1"):
+            raise Failed("it did not start", site=driver.site, vm=desired.name)
+        return create(desired, *more)
+
+    monkeypatch.setattr(driver, "create", failing)
+    predicted = converge.converge(small.fleet, small.drivers, check=True, waves=["1", "2"])
+    assert all(one.changed and not one.error for one in predicted if "more" in one.vm)
+    outcomes = {one.vm.removeprefix(f"{small.world.names}-"): one for one in
+                converge.converge(small.fleet, small.drivers, wait=False, waves=["1", "2"])}
+    assert small.there() == {"a", "b", "more-0", "more-2"}  # the wave of the one that failed went on
+    assert "it did not start" in outcomes["more-1"].error
+    for name in ("more-3", "more-4", "more-5"):
+        assert outcomes[name].how == converge.NOT_BEGUN
+        assert f"because VM '{small.name('more-1')}' failed in an earlier wave" in outcomes[name].error
+        assert not outcomes[name].changed
+    monkeypatch.undo()
+    assert sum(one.changed for one in small.run()) == 4
