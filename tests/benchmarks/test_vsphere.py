@@ -5,9 +5,6 @@ configuration; those of a real vCenter have some forty."""
 from __future__ import annotations
 
 import json
-import os
-import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -23,24 +20,14 @@ from muster.model.fleet import load_fleet
 from muster.model.vm import Mark
 from pyVmomi import vim
 
-CHECKOUT = Path(__file__).parents[2]
+from .peers import CHECKOUT, COUNT, inventory, peer, playbook
+
 sys.path.append(str(CHECKOUT / "tests" / "contract" / "drivers"))
 
-from vsphere_simulator import ACCOUNT, Simulator  # noqa: E402
-from vsphere_site import done, options, past_muster  # noqa: E402
+from vsphere_simulator import ACCOUNT, Simulator
+from vsphere_site import done, options, past_muster
 
-COUNT = 1000
-PEERS = CHECKOUT / "build" / "peers"  # an environment of its own, with community.vmware in it
-
-
-def peer() -> Path:
-    """The command of an Ansible that has community.vmware, installed once into the build folder."""
-    command = PEERS / "bin" / "ansible-inventory"
-    if not command.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
-        wanted = ["ansible>=11,<12", "pyvmomi", "requests"]
-        subprocess.run([str(PEERS / "bin" / "pip"), "install", "-q", *wanted], check=True)
-    return command
+CONVERGED, LOOPED = 200, 20  # VMs of a fleet with nothing to do; and those over which the peer loops, which is slow
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +53,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         theirs["properties"] = ["name", "config.name", "config.uuid", "config.hardware", "config.extraConfig",
                                 "config.instanceUuid", "guest.ipAddress", "runtime.powerState"]  # fmt: skip
         (folder / "same.vmware.yml").write_text(json.dumps(theirs), encoding="utf-8")
+        access = {key: theirs[key] for key in ("hostname", "port", "username", "password", "validate_certs")}
+        (folder / "vms.yml").write_text(json.dumps({"plugin": "vmware.vmware.vms", **access}), encoding="utf-8")
+        (folder / "loop.yml").write_text(json.dumps(_loop(access)), encoding="utf-8")
+        (folder / "fleet.yml").write_text(json.dumps(_fleet(folder)), encoding="utf-8")
         yield folder
     finally:
         simulator.stop()
@@ -78,19 +69,22 @@ def _adopt(vm: Any, mark: Mark) -> None:
     done(vm.ReconfigVM_Task(vim.vm.ConfigSpec(name=mark.vm, instanceUuid=uuid, extraConfig=[option])))
 
 
-def inventory(command: Path, file: Path, rounds: int) -> float:
-    """Seconds of `ansible-inventory --list`, the median; it must list every VM."""
-    taken = []
-    for _round in range(rounds):
-        start = time.perf_counter()
-        environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(CHECKOUT / "build" / "collections")}
-        if PEERS in command.parents:
-            environment.pop("ANSIBLE_COLLECTIONS_PATH")
-        argv = [str(command), "-i", str(file), "--list"]
-        ran = subprocess.run(argv, env=environment, cwd=file.parent, capture_output=True, text=True, check=True)
-        taken.append(time.perf_counter() - start)
-        assert len(json.loads(ran.stdout)["_meta"]["hostvars"]) == COUNT, ran.stderr
-    return statistics.median(taken)
+def _play(task: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": [task],
+             "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"}}]  # fmt: skip
+
+
+def _loop(access: dict[str, Any]) -> list[dict[str, Any]]:
+    """A VM at a time, as playbooks over the peer do it; nothing is left to do."""
+    wanted = {**access, "name": "{{ item }}", "state": "present", "datacenter": "DC0",
+              "hardware": {"num_cpus": 1, "memory_mb": 32}}  # fmt: skip
+    names = [f"vm-{number}" for number in range(1, LOOPED + 1)]
+    return _play({"community.vmware.vmware_guest": wanted, "loop": names})
+
+
+def _fleet(folder: Path) -> list[dict[str, Any]]:
+    names = [f"vm-{number}" for number in range(1, CONVERGED + 1)]
+    return _play({"muster.fleet.fleet": {"fleet_file": str(folder / "fleet.json"), "vms": names}})
 
 
 def test_an_inventory_of_1000_vms(folder: Path) -> None:
@@ -101,6 +95,22 @@ def test_an_inventory_of_1000_vms(folder: Path) -> None:
     print(f"community.vmware as it comes, without them: {theirs:.2f} s; ratio {ours / theirs:.3f}")
     print(f"community.vmware asked for them: {same:.2f} s; ratio {ours / same:.3f}")
     assert ours < same
+
+
+def test_an_inventory_beside_vmware_vmware(folder: Path) -> None:
+    ours = inventory(Path(sys.executable).parent / "ansible-inventory", folder / "muster.yml", 3)
+    theirs = inventory(peer(), folder / "vms.yml", 1)
+    print(f"\nthe inventory of {COUNT} VMs: {ours:.2f} s; vmware.vmware.vms: {theirs:.2f} s; ratio {ours / theirs:.3f}")
+    assert ours < theirs / 4  # the goal is 1/25: see docs/benchmarks.md
+
+
+def test_a_fleet_of_200_with_nothing_to_do(folder: Path) -> None:
+    ours = playbook(Path(sys.executable).parent / "ansible-playbook", folder / "fleet.yml")
+    theirs = playbook(peer().with_name("ansible-playbook"), folder / "loop.yml")
+    one = theirs / LOOPED * CONVERGED
+    print(f"\n{CONVERGED} VMs of {COUNT} with nothing to do: {ours:.2f} s; vmware_guest over {LOOPED}: {theirs:.2f} s, "
+          f"so {one:.0f} s for {CONVERGED}; ratio {ours / one:.4f}")
+    assert ours < one / 20
 
 
 def test_the_list_alone(folder: Path) -> None:

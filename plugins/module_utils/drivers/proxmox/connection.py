@@ -24,7 +24,8 @@ except ImportError:  # the sentence comes when a site of this platform is opened
     HTTPAdapter = object
 
 TIMEOUT = (10, 120)  # seconds to connect, and of silence before an answer: Proxmox waits for locks that long
-WIDTH = 8  # connections, and with them questions, at the same time
+WIDTH = 8  # questions at the same time for one list
+_CONNECTIONS = 64  # that are kept: as many as VMs are worked on at once, for each new one costs a TLS handshake
 _TRIES = 3  # of a question; what changes the world is said once
 
 
@@ -33,7 +34,7 @@ class _Pinned(HTTPAdapter):  # type: ignore[misc]
 
     def __init__(self, fingerprint: str | None) -> None:
         self.fingerprint = fingerprint
-        super().__init__(pool_maxsize=WIDTH)
+        super().__init__(pool_maxsize=_CONNECTIONS)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, assert_fingerprint=self.fingerprint, **options)
