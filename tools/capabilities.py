@@ -20,7 +20,8 @@ def matrix() -> str:
     drivers = {platform: driver_of(platform) for platform in sorted(PLATFORMS)}
     rows = [f"| | {' | '.join(drivers)} |", f"| --- |{' --- |' * len(drivers)}"]
     for capability in Capability:
-        cells = [PROOF[platform] if kind and capability in kind.capabilities else "" for platform, kind in drivers.items()]
+        able = {name for name, kind in drivers.items() if kind and capability in kind.capabilities}
+        cells = [PROOF[name] if name in able else "" for name in drivers]
         rows.append(f"| `{capability}` | {' | '.join(cells)} |")
     return "\n".join(rows)
 
