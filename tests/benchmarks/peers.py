@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[2]
-COUNT = 1000  # VMs of a site
+COUNT = int(os.environ.get("MUSTER_BENCH_VMS", "1000"))  # of a site
 PEERS = CHECKOUT / "build" / "peers"  # an environment of its own, with community.vmware in it
 
 
@@ -20,7 +20,7 @@ def peer() -> Path:
     command = PEERS / "bin" / "ansible-inventory"
     if not command.exists():
         subprocess.run([sys.executable, "-m", "venv", str(PEERS)], check=True)
-        wanted = ["ansible>=11,<12", "pyvmomi", "requests"]
+        wanted = ["ansible>=11,<12", "pyvmomi<9", "requests"]  # vmware.vmware cannot do with 9
         subprocess.run([str(PEERS / "bin" / "pip"), "install", "-q", *wanted], check=True)
     return command
 

@@ -41,6 +41,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         view = content.viewManager.CreateContainerView(content.rootFolder, [vim.VirtualMachine], True)
         for number, vm in enumerate(view.view, 1):
             _adopt(vm, Mark("bench", f"vm-{number}", "op"))
+            if number <= LOOPED:  # vmware_guest reads the snapshots, and the simulator hangs up where there are none
+                done(vm.CreateSnapshot_Task("before", "", False, False))
         site = {"platform": "vsphere", **options(simulator, folder, certificate)}
         fleet = {"fleet": "bench", "sites": {"vc": site}, "vms": {"vm": {"count": COUNT}}}
         (folder / "fleet.json").write_text(json.dumps(fleet), encoding="utf-8")
@@ -55,7 +57,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         (folder / "same.vmware.yml").write_text(json.dumps(theirs), encoding="utf-8")
         access = {key: theirs[key] for key in ("hostname", "port", "username", "password", "validate_certs")}
         (folder / "vms.yml").write_text(json.dumps({"plugin": "vmware.vmware.vms", **access}), encoding="utf-8")
-        (folder / "loop.yml").write_text(json.dumps(_loop(access)), encoding="utf-8")
+        (folder / "loop.yml").write_text(json.dumps(_loop(access, LOOPED)), encoding="utf-8")
+        (folder / "start.yml").write_text(json.dumps(_loop(access, 0)), encoding="utf-8")
         (folder / "fleet.yml").write_text(json.dumps(_fleet(folder)), encoding="utf-8")
         yield folder
     finally:
@@ -74,11 +77,11 @@ def _play(task: dict[str, Any]) -> list[dict[str, Any]]:
              "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"}}]  # fmt: skip
 
 
-def _loop(access: dict[str, Any]) -> list[dict[str, Any]]:
+def _loop(access: dict[str, Any], count: int) -> list[dict[str, Any]]:
     """A VM at a time, as playbooks over the peer do it; nothing is left to do."""
     wanted = {**access, "name": "{{ item }}", "state": "present", "datacenter": "DC0",
               "hardware": {"num_cpus": 1, "memory_mb": 32}}  # fmt: skip
-    names = [f"vm-{number}" for number in range(1, LOOPED + 1)]
+    names = [f"vm-{number}" for number in range(1, count + 1)]
     return _play({"community.vmware.vmware_guest": wanted, "loop": names})
 
 
@@ -106,10 +109,12 @@ def test_an_inventory_beside_vmware_vmware(folder: Path) -> None:
 
 def test_a_fleet_of_200_with_nothing_to_do(folder: Path) -> None:
     ours = playbook(Path(sys.executable).parent / "ansible-playbook", folder / "fleet.yml")
-    theirs = playbook(peer().with_name("ansible-playbook"), folder / "loop.yml")
-    one = theirs / LOOPED * CONVERGED
+    command = peer().with_name("ansible-playbook")
+    start = playbook(command, folder / "start.yml")  # counted once, however many VMs there are
+    theirs = playbook(command, folder / "loop.yml")
+    one = start + (theirs - start) / LOOPED * CONVERGED
     print(f"\n{CONVERGED} VMs of {COUNT} with nothing to do: {ours:.2f} s; vmware_guest over {LOOPED}: {theirs:.2f} s, "
-          f"so {one:.0f} s for {CONVERGED}; ratio {ours / one:.4f}")
+          f"{start:.2f} s of it its start, so {one:.0f} s for {CONVERGED}; ratio {ours / one:.4f}")
     assert ours < one / 20
 
 
