@@ -50,12 +50,12 @@ def observed(expect: Expression, document: dict[str, Any], now: datetime) -> str
             parts.extend(found[:_ITEMS])
             if len(found) > _ITEMS:
                 parts.append(f"{len(found) - _ITEMS} more like {'it' if len(found) == _ITEMS + 1 else 'them'}")
-    parts.extend(_values(expect, document, "", told))
+    parts.extend(_values(expect, document, "", told, False))
     return " and ".join(parts) or "the expectation is false"
 
 
-def _values(expression: Expression, document: Any, before: str, told: set[str]) -> Iterator[str]:
-    """What the paths of `expression` are in `document`, as ``path is value``."""
+def _values(expression: Expression, document: Any, before: str, told: set[str], secret: bool) -> Iterator[str]:
+    """What the paths of `expression` are in `document`, as ``path is value``. `secret`: `document` is, as a whole."""
     for path, steps in expression.steps[:_SHOWN]:
         if path in told:
             continue
@@ -65,7 +65,7 @@ def _values(expression: Expression, document: Any, before: str, told: set[str]) 
         name = f"{before}{path}"
         if isinstance(value, Absent):
             yield f"{name} is {'not set' if value.settled else LATER}"
-        elif _is_secret(name):
+        elif secret or _is_secret(path):
             yield f"{name} is set to another value"
         else:
             yield f"{name} is {_shown(value, UNITS.get(str(steps[-1]), ''))}"
@@ -85,11 +85,12 @@ def _items(quantifier: _Quantifier, document: dict[str, Any], now: datetime) -> 
 
 
 def _item(quantifier: _Quantifier, item: Any, number: int) -> str:
+    secret = _is_secret(quantifier.path)
     if not isinstance(item, dict):
-        return f"{quantifier.path} has {'another value' if _is_secret(quantifier.path) else _shown(item)}"
+        return f"{quantifier.path} has {'another value' if secret else _shown(item)}"
     label = next((str(item[key])[:_LENGTH] for key in _NAMES if isinstance(item.get(key), str)), str(number))
     what = f"{quantifier.path}[{label}]"
-    values = list(_values(quantifier.body, item, f"{what}.", set()))
+    values = list(_values(quantifier.body, item, f"{what}.", set(), secret))
     return ", ".join([values[0], *(value.removeprefix(f"{what}.") for value in values[1:])]) if values else what
 
 
@@ -120,7 +121,9 @@ def _quantifier(expect: Expression, items: Node, body: Node, wanted: bool) -> _Q
     return _Quantifier(listed.paths[0] if listed.paths else "it", listed, expect.part(body), wanted)
 
 
+@lru_cache(maxsize=2_000)
 def _is_secret(path: str) -> bool:
+    """Whether `path`, as a rule writes it, leads to a secret. The name of an item, which a VM chose, does not count."""
     return _SECRET.search(path) is not None
 
 
@@ -133,6 +136,8 @@ def _step(value: Any, step: str | int) -> Any:
 def _shown(value: Any, unit: str = "") -> str:
     if unit and value.__class__ is int and value > 999:
         return format_duration(value) if unit == "duration" else _size(value)
+    if value.__class__ is bool:
+        return "true" if value else "false"
     if isinstance(value, (bool, int, float)):
         return json.dumps(value)
     if isinstance(value, dict) or (isinstance(value, list) and (len(value) > 3 or any(map(_nested, value)))):
