@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from muster.model.errors import ModelError
 from muster.model.fleet import Site
@@ -12,6 +12,7 @@ from tf.iface import Resource, State
 from tf.types import Unknown
 from tf.utils import Diagnostics
 
+from . import timeouts
 from .provider import MusterProvider
 from .settings import Settings
 from .sites import SiteSession
@@ -26,7 +27,9 @@ class Plan:
 
 
 class Asking(Resource):
-    """A request. `config` is the configuration, where the request has one."""
+    """A request. `config` is the configuration, where the request has one; `operations` are those with a time-out."""
+
+    operations: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, provider: MusterProvider) -> None:
         self.provider = provider
@@ -48,6 +51,11 @@ class Asking(Resource):
         if self.provider.sites is None:
             raise ModelError("the provider is not configured")
         return self.provider.sites[self.settings.site(site).name]
+
+    def limit(self, operation: str, state: State) -> timeouts.Limit:
+        """How long an operation may take: a deletion knows the `state` alone."""
+        values = state if operation == "delete" else self.config
+        return timeouts.limit(operation, values, self.settings.timeout)
 
     def site_of(self, name: Any, problems: list[ModelError]) -> Site | None:
         """The site of a configuration, as far as it is known; a wrong one is reported."""

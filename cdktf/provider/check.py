@@ -18,7 +18,7 @@ from .provider import MusterProvider, summary
 from .settings import DEFAULT_PACK, check_name, without_nulls
 
 _FINDING = ("rule", "title", "severity", "outcome", "sentence")
-_BESIDE = ("name", "site", "id", "uuid", "address", "owned")  # of `muster_vm`, beside its fields
+_BESIDE = ("name", "site", "id", "uuid", "address", "owned", "timeouts")  # of `muster_vm`, beside its fields
 
 
 class _Any(TfType):

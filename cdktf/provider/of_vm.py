@@ -11,7 +11,7 @@ from tf.iface import ImportContext, State
 from tf.types import Unknown
 from tf.utils import Diagnostics
 
-from . import words
+from . import timeouts, words
 from .asking import Asking, Plan
 from .provider import summary
 from .settings import check_name
@@ -39,8 +39,9 @@ class OfVm(Asking):
                 check_name(config[key], problems, key)
         self.site_of(config.get("site"), problems)
         self.check(config, problems)
+        timeouts.check(config, problems)
         for problem in problems:
-            diags.add_error(summary(problem), path=[problem.keys[0]])
+            diags.add_error(summary(problem), path=list(problem.keys))
 
     def check(self, config: Mapping[str, Any], problems: list[ModelError]) -> None:
         """Report what else is wrong with a configuration."""
@@ -53,6 +54,8 @@ class OfVm(Asking):
                 self.plan_delete(diags, prior or {})
                 return Plan(None)
             state = {**config, **{key: value for key, value in self.defaults.items() if config[key] is None}}
+            state[timeouts.NAME] = timeouts.planned(
+                config[timeouts.NAME], prior and prior[timeouts.NAME], self.operations)
             if config["site"] is None:
                 state["site"] = prior["site"] if prior else self.settings.site(None).name
             if prior is None:
@@ -114,7 +117,7 @@ class OfVm(Asking):
         if state is None:
             return None
         try:
-            return self.found(state)
+            return {**self.found(state), timeouts.NAME: timeouts.unset(self.operations)}
         except (DriverError, ModelError) as error:
             ctx.diagnostics.add_error(f"Unable to import '{id}'", str(error))
             return None
@@ -141,10 +144,10 @@ class OfVm(Asking):
             ctx.diagnostics.add_error(f"Unable to import '{id_}'", str(error))
             return None
 
-    def alone(self, state: State, work: Callable[[Progress], list[Result]]) -> Result:
+    def alone(self, state: State, operation: str, work: Callable[[Progress], list[Result]]) -> Result:
         """The one outcome of an operation on the VM, which waits until no other of this run works on it."""
         with self.session(state["site"]).alone(state["vm"]):
-            [done] = self.provider.patience.run(state["site"], state["vm"], work)
+            [done] = self.provider.patience.run(state["site"], state["vm"], self.limit(operation, state), work)
         return done
 
 

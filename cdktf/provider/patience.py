@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from muster.model.units import format_duration
 
 from .log import log
+from .timeouts import Limit
 
 if TYPE_CHECKING:
     from muster.drivers.driver import Failed, Progress
@@ -26,24 +27,23 @@ _LOOK = 0.2  # seconds between two looks at whether it shall
 
 
 class Patience:
-    """That of one run. `timeout` is in seconds; None waits for as long as the drivers do."""
+    """That of one run."""
 
     def __init__(self) -> None:
-        self.timeout: int | None = None
         self._asked = threading.Event()
 
     def ask(self) -> None:
         """Terraform asks the provider to stop."""
         self._asked.set()
 
-    def run(self, site: str, vm: str, work: Callable[[Progress], Result]) -> Result:
+    def run(self, site: str, vm: str, limit: Limit, work: Callable[[Progress], Result]) -> Result:
         """`work` on one VM with a `Progress` that logs. Raises what it raises, and Failed where it had to end."""
-        end = None if self.timeout is None else time.monotonic() + self.timeout
+        end = None if limit.seconds is None else time.monotonic() + limit.seconds
 
         def report(message: str) -> None:
             log(message)
             if self._over(end):
-                raise self._failed(site, vm, end, "what is made stays")
+                raise self._failed(site, vm, limit, "what is made stays")
 
         done: Future[Result] = Future()
 
@@ -65,18 +65,18 @@ class Patience:
                     continue
                 over = time.monotonic() if over is None else over
                 if time.monotonic() - over > GRACE:
-                    raise self._failed(site, vm, end, "it still goes on, so its outcome is not known") from None
+                    raise self._failed(site, vm, limit, "it still goes on, so its outcome is not known") from None
 
     def _over(self, end: float | None) -> bool:
         return self._asked.is_set() or (end is not None and time.monotonic() > end)
 
-    def _failed(self, site: str, vm: str, end: float | None, left: str) -> Failed:
+    def _failed(self, site: str, vm: str, limit: Limit, left: str) -> Failed:
         from muster.drivers.driver import Failed
 
         if self._asked.is_set():
             what, more = "the run was interrupted", ""
         else:
-            what = f"it was not done within {format_duration(self.timeout or 0)}"
-            more = ", or give it more time with the provider's setting timeout"
+            what = f"it was not done within {format_duration(limit.seconds or 0)}"
+            more = f", or give it more time with {limit.setting}"
         return Failed(f"{what}; {left}", site=site, vm=vm,
                       todo=f"Apply again: it carries on with what it finds{more}")

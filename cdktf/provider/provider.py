@@ -47,7 +47,7 @@ class MusterProvider(Provider):
         self.sites, self.settings, self.patience = None, None, Patience()
         self._read(diags, config)
         if self.settings is not None:
-            self.sites, self.patience.timeout = Sites(self.settings), self.settings.timeout
+            self.sites = Sites(self.settings)
             for site in self.settings.fleet.sites.values():
                 if site.warning:
                     diags.add_warning(site.warning)

@@ -13,7 +13,7 @@ from tf.schema import Schema
 from tf.types import Unknown
 from tf.utils import Diagnostics
 
-from . import schema_kept, words
+from . import schema_kept, timeouts, words
 from .of_vm import OfVm
 from .sites import SiteSession
 
@@ -27,6 +27,7 @@ class RestorePointResource(OfVm):
     """A request about one restore point. The repository knows it by its name until Terraform lets it go."""
 
     what = "restore point"
+    operations = timeouts.OF_RESTORE_POINT
     observed = ("id", "created", "taken", "bytes", "consistency")
 
     @classmethod
@@ -59,7 +60,7 @@ class RestorePointResource(OfVm):
             # Its own protection: retention is what the VM says, whoever asks.
             vm = self.settings.wanted(planned["vm"], planned["site"], there.spec)
             session = self.session(planned["site"])
-            done = self.alone(planned, lambda progress: backup(
+            done = self.alone(planned, "create", lambda progress: backup(
                 self.settings.fleet_of(vm), {vm.site: session.remembered(vm.name)}, kind=planned["kind"] or "auto",
                 progress=progress, name=planned["name"]))
             if done.error:

@@ -18,9 +18,12 @@ from tf.gen import tfplugin_pb2 as pb
 from tf.schema import Attribute, Schema
 from tf.types import Bool, List, Map, Number, String, TfType
 
+from .timeouts import NAME, OF_VM
+
 VERSION = 0
 _SCALARS: dict[str, type[TfType]] = {"str": String, "int": Number, "bool": Bool}
 _NESTING = {"single": pb.Schema.Object.SINGLE, "list": pb.Schema.Object.LIST, "map": pb.Schema.Object.MAP}
+_DOING = {"create": "making it", "update": "changing it", "delete": "deleting it"}
 _UNITS = {"size": " A size, such as `2 GiB`; `2048 MiB` is the same.",
           "duration": " A duration, such as `24h` or `7d`."}
 
@@ -93,6 +96,31 @@ def _description(entry: Field) -> str:
     return text
 
 
+def timeouts(operations: Iterable[str]) -> Nested:
+    """How long each of the operations may take."""
+    return Nested(NAME, "single", [
+        text(one, f"How long {_DOING[one]} may take, such as `30m`.", optional=True) for one in operations
+    ], optional=True, computed=True, description="How long Terraform waits for it, in the place of the provider's "
+       "`timeout`. What is made by then stays, and the next apply carries on. Another time-out is no change, but for "
+       "`delete`, which counts once it was applied.")
+
+
+def filled(value: Mapping[str, Any], known: Iterable[Attribute]) -> dict[str, Any]:
+    """`value`, a state that another version of the provider may have written, with the attributes that are `known`
+    now."""
+    return {one.name: _filled(value.get(one.name), one) for one in known}
+
+
+def _filled(value: Any, one: Attribute) -> Any:
+    if value is None or not isinstance(one, Nested):
+        return value
+    if one.nesting == "single":
+        return filled(value, one.attributes)
+    if one.nesting == "list":
+        return [item and filled(item, one.attributes) for item in value]
+    return {key: item and filled(item, one.attributes) for key, item in value.items()}
+
+
 def text(name: str, description: str, **more: Any) -> Attribute:
     """An attribute that is text."""
     return Attribute(name, String(), description=description, **more)
@@ -148,6 +176,7 @@ def vm() -> Schema:
                  required=True),
             text("site", "Site of the VM. May be left out where there is one.", optional=True, computed=True),
             *attributes(VM_FIELDS),
+            timeouts(OF_VM),
             *_observed(),
         ],
     )

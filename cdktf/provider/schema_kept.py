@@ -7,7 +7,8 @@ import functools
 from tf.schema import Attribute, Schema
 from tf.types import Bool, Number
 
-from .schema import VERSION, text
+from .schema import VERSION, text, timeouts
+from .timeouts import OF_RESTORE_POINT, OF_SNAPSHOT
 
 _SITE = "Site of the VM. May be left out where there is one."
 
@@ -28,6 +29,7 @@ def snapshot() -> Schema:
                  computed=True),
             Attribute("hold", Bool(), optional=True, computed=True,
                       description="Whether retention by `vm_snapshot` leaves it alone. `true` if unset."),
+            timeouts(OF_SNAPSHOT),
             text("id", "Id of the snapshot at its site.", computed=True),
             text("created", "When it was taken, such as `2026-11-22T17:35:30Z`.", computed=True),
         ],
@@ -48,6 +50,7 @@ def restore_point() -> Schema:
             text("site", _SITE, optional=True, computed=True),
             text("kind", "How it is to be taken: `full`, `incremental` (a full where it must), or `auto`, incremental "
                  "with a full after each seven. `auto` if unset.", optional=True),
+            timeouts(OF_RESTORE_POINT),
             text("id", "Id of the restore point in the repository.", computed=True),
             text("created", "The point in time that its disks show, such as `2026-11-22T17:35:30Z`.", computed=True),
             text("taken", "How it was taken: `full` or `incremental`.", computed=True),

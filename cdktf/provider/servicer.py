@@ -4,6 +4,7 @@ too, applies that know the configuration, and a failure that is always a sentenc
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -15,8 +16,10 @@ from tf.provider import ProviderServicer
 from tf.types import Unknown
 from tf.utils import Diagnostics, read_dynamic_value, to_dynamic_value
 
+from . import timeouts
 from .log import log
 from .provider import MusterProvider
+from .schema import filled
 
 
 def _extension(code: int, data: bytes) -> Any:
@@ -40,6 +43,19 @@ class MusterServicer(ProviderServicer):
         response.server_capabilities.plan_destroy = True
         response.server_capabilities.get_provider_schema_optional = True
         return response
+
+    def UpgradeResourceState(self, request: Any, context: Any) -> Any:
+        def upgrade(diags: Diagnostics) -> Any:
+            resource = self._get_res_cls(request.type_name)
+            state = filled(json.loads(request.raw_state.json), resource.get_schema().attributes)
+            if state[timeouts.NAME] is None:
+                state[timeouts.NAME] = timeouts.unset(resource.operations)
+            return pb.UpgradeResourceState.Response(upgraded_state=to_dynamic_value(state))
+
+        def failed(diags: Diagnostics) -> Any:
+            return pb.UpgradeResourceState.Response(diagnostics=diags.to_pb())
+
+        return _answered(upgrade, failed)
 
     def ReadResource(self, request: Any, context: Any) -> Any:
         def read(diags: Diagnostics) -> Any:

@@ -19,12 +19,13 @@ from muster.model.vm import VM, Mark
 from muster.model.waiver import Waiver
 from tf.types import Unknown
 
+from .timeouts import DURATION
+
 if TYPE_CHECKING:
     from muster.policy.rule import Rule
 
 SEVERITIES = ("low", "medium", "high", "critical")
 DEFAULT_SEVERITY, DEFAULT_PACK = "high", "muster/baseline"
-_TIMEOUT = field("str", "A duration.", unit="duration", min=1)
 _NAME = field("str", "A name.", pattern=NAME)
 
 
@@ -76,7 +77,7 @@ def read_settings(config: Mapping[str, Any]) -> Settings | None:
     if severity not in SEVERITIES:
         problems.append(ModelError(f"{show(severity)} is no severity; {nearest(severity, SEVERITIES)}", ("severity",)))
     waivers = _waivers(config.get("waivers") or [], problems)
-    timeout = layer({"timeout": config.get("timeout")}, {"timeout": _TIMEOUT}, (), problems).get("timeout")
+    timeout = layer({"timeout": config.get("timeout")}, {"timeout": DURATION}, (), problems).get("timeout")
     if problems or fleet is None:
         raise ModelErrors(problems)
     if config.get("packs") is not None:

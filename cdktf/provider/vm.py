@@ -11,7 +11,7 @@ from tf.schema import Schema
 from tf.types import Unknown
 from tf.utils import Diagnostics
 
-from . import schema, values
+from . import schema, timeouts, values
 from .provider import summary
 from .settings import check_name
 from .vm_apply import VmApplying
@@ -23,6 +23,8 @@ _FIELDS: dict[str, Any] = {"name": {"type": "str", "muster": {}}, "site": {"type
 
 class VmResource(VmPlanning, VmApplying, VmReading):
     """One request about one VM."""
+
+    operations = timeouts.OF_VM
 
     @classmethod
     def get_name(cls) -> str:
@@ -39,6 +41,7 @@ class VmResource(VmPlanning, VmApplying, VmReading):
         name, site_name = (config.get(key) for key in ("name", "site"))
         if name is not None and name is not Unknown:
             check_name(name, problems)
+        timeouts.check(config, problems)
         settings = self.provider.settings
         site = self.site_of(site_name, problems)
         if settings is not None and site is not None:
@@ -46,7 +49,7 @@ class VmResource(VmPlanning, VmApplying, VmReading):
 
             catalogue(site.name, site.options, desired.spec, problems)
         for problem in problems:
-            diags.add_error(summary(problem), path=values.path(problem.keys, config, _FIELDS) or [problem.keys[0]])
+            diags.add_error(summary(problem), path=values.path(problem.keys, config, _FIELDS) or list(problem.keys))
         if settings is not None and not problems:
             rulebook = self.provider.rulebook(diags)
             if rulebook is not None:

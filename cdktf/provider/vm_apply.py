@@ -49,8 +49,9 @@ class VmApplying(VmRequest):
             if not new:
                 session.forget()  # what is changed is what is there now, not what the refresh saw
             fleet, drivers = settings.fleet_of(desired), {desired.site: session.remembered(desired.name)}
-            [done] = self.provider.patience.run(desired.site, desired.name, lambda progress: converge(
-                fleet, drivers, allowed=allowed, progress=progress))
+            [done] = self.provider.patience.run(
+                desired.site, desired.name, self.limit("create" if new else "update", planned),
+                lambda progress: converge(fleet, drivers, allowed=allowed, progress=progress))
             error = done.error
         except (DriverError, ModelError) as failure:
             error = str(failure)
@@ -81,8 +82,9 @@ class VmApplying(VmRequest):
                 diags.add_error(what, words.NOT_OURS)
                 return current
             vm = settings.wanted(current["name"], current["site"], {})
-            [done] = self.provider.patience.run(vm.site, vm.name, lambda progress: remove(
-                settings.fleet_of(vm), {vm.site: session.driver}, progress=progress))
+            [done] = self.provider.patience.run(
+                vm.site, vm.name, self.limit("delete", current),
+                lambda progress: remove(settings.fleet_of(vm), {vm.site: session.driver}, progress=progress))
             error = done.error
             session.forget()
             if not error and session.find(current["uuid"]) is not None:

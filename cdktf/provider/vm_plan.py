@@ -10,7 +10,7 @@ from tf.iface import State
 from tf.types import Unknown
 from tf.utils import Diagnostics
 
-from . import values, words
+from . import timeouts, values, words
 from .asking import Plan, told
 from .settings import later
 from .sites import SiteSession
@@ -44,7 +44,8 @@ class VmPlanning(VmRequest):
         return Plan(None)
 
     def _plan_create(self, diags: Diagnostics, config: dict[str, Any]) -> Plan:
-        state = {**config, **values.planned(config, None), **dict.fromkeys(OBSERVED, Unknown)}
+        state = {**config, **values.planned(config, None), **dict.fromkeys(OBSERVED, Unknown),
+                 timeouts.NAME: timeouts.planned(config[timeouts.NAME], None, self.operations)}
         if config["site"] is None:
             state["site"] = self.settings.site(None).name
         desired = self.desired(state)
@@ -68,7 +69,8 @@ class VmPlanning(VmRequest):
                     diags.add_error(f"Unable to make {words.called(self.config)}", outcome.error)
 
     def _plan_update(self, diags: Diagnostics, prior: State, config: dict[str, Any]) -> Plan:
-        state = {**prior, **config, **values.planned(config, prior), **{key: prior[key] for key in OBSERVED}}
+        state = {**prior, **config, **values.planned(config, prior), **{key: prior[key] for key in OBSERVED},
+                 timeouts.NAME: timeouts.planned(config[timeouts.NAME], prior[timeouts.NAME], self.operations)}
         if config["site"] is None:
             state["site"] = prior["site"]
         session = self.session(prior["site"])

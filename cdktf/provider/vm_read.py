@@ -5,7 +5,7 @@ from __future__ import annotations
 from muster.model.errors import ModelError
 from tf.iface import ImportContext, ReadContext, State
 
-from . import shown, values, words
+from . import shown, timeouts, values, words
 from .vm_request import VmRequest
 
 
@@ -59,4 +59,5 @@ class VmReading(VmRequest):
                             "SITE/UUID of a VM of the fleet.")
             return None
         there = found[0]
-        return {"name": there.owner.vm, "site": there.site, **values.observed(shown.actual(there)), **shown.seen(there)}
+        return {"name": there.owner.vm, "site": there.site, **values.observed(shown.actual(there)), **shown.seen(there),
+                timeouts.NAME: timeouts.unset(self.operations)}

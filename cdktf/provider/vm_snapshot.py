@@ -10,7 +10,7 @@ from muster.model.vm import VM
 from tf.iface import CreateContext, DeleteContext, ReadContext, State, UpdateContext
 from tf.schema import Schema
 
-from . import schema_kept, words
+from . import schema_kept, timeouts, words
 from .of_vm import OfVm
 from .sites import SiteSession
 
@@ -22,6 +22,7 @@ class SnapshotResource(OfVm):
     """A request about one snapshot. Its operation's id is its name."""
 
     what = "snapshot"
+    operations = timeouts.OF_SNAPSHOT
     observed = ("id", "created")
     defaults = {"description": "", "hold": True}  # noqa: RUF012
     replaces = ("vm", "site", "name", "description", "hold")
@@ -51,7 +52,7 @@ class SnapshotResource(OfVm):
                 if (there.description, there.hold) != (planned["description"], planned["hold"]):
                     raise ModelError(words.OTHER_SNAPSHOT.format(there.description, there.hold))
             fleet = self.settings.fleet_of(self.settings.wanted(planned["vm"], planned["site"], vm.spec))
-            done = self.alone(planned, lambda progress: snapshot.take(
+            done = self.alone(planned, "create", lambda progress: snapshot.take(
                 fleet, {vm.site: session.remembered(vm.owner.vm)}, description=planned["description"],
                 hold=planned["hold"], operation=planned["name"], progress=progress))
             if done.error:
@@ -66,7 +67,7 @@ class SnapshotResource(OfVm):
         return {**planned, **_seen(made[0])}
 
     def update(self, ctx: UpdateContext, current: State, planned: State) -> State | None:
-        """Every change takes another snapshot, so there is none to make here."""
+        """Every change takes another snapshot, so only a time-out is another one."""
         return planned
 
     def read(self, ctx: ReadContext, current: State) -> State | None:
@@ -103,7 +104,7 @@ class SnapshotResource(OfVm):
                 raise ModelError(words.NO_VM_AT_ALL.format(session.name))
             vm = self.vm_of(current)
             fleet = self.settings.fleet_of(self.settings.wanted(current["vm"], current["site"], vm.spec))
-            done = self.alone(current, lambda progress: snapshot.remove(
+            done = self.alone(current, "delete", lambda progress: snapshot.remove(
                 fleet, {vm.site: session.remembered(vm.owner.vm)}, (), current["name"], progress=progress))
             if done.error:
                 raise ModelError(done.error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from muster.model.errors import ModelError
+from muster.model.errors import ModelError, ModelErrors
 from muster.model.fleet import Fleet
 from muster.model.vm import VM
 
@@ -15,6 +15,7 @@ from .machines import Machines
 from .place import from_stack
 from .provider import MusterProvider
 from .rulebook import Rulebook
+from .timeouts import attributes as within
 from .vm import KIND
 from .written import escaped, grouped, written
 
@@ -23,19 +24,24 @@ class FleetStack(TerraformStack):
     """The VMs of one site of `fleet`, with the provider, the backend of the state and the rulebook of its fleet file.
 
     An entry of ``vms`` is one resource, ``muster_vm.<entry>``; one with a ``count`` has ``for_each``, so that a VM's
-    address is made of what its name is made of, and stays when its fields change. Raises ModelError.
+    address is made of what its name is made of, and stays when its fields change. `timeouts` are those of all its VMs.
+    Raises ModelError, and ModelErrors for `timeouts`.
     """
 
     platform = ""  # of the sites that the class is for; any if empty
 
-    def __init__(self, scope: Construct, fleet: Fleet, site: str, rulebook: Rulebook | None = None) -> None:
+    def __init__(self, scope: Construct, fleet: Fleet, site: str, rulebook: Rulebook | None = None,
+                 timeouts: Mapping[str, str] | None = None) -> None:
         super().__init__(scope, site)
         if site not in fleet.sites:
             raise ModelError(f"fleet '{fleet.name}' has no site '{site:.40}'; there are {', '.join(fleet.sites)}")
         if self.platform and fleet.sites[site].platform != self.platform:
             raise ModelError(f"site '{site}' is one of {fleet.sites[site].platform}, and {type(self).__name__} makes "
                              f"VMs of {self.platform}; take the class of its platform", (), fleet.source)
-        self.fleet, self.site = fleet, site
+        problems: list[ModelError] = []
+        self.fleet, self.site, self.within = fleet, site, within(timeouts, problems)
+        if problems:
+            raise ModelErrors(problems)
         keep_state(self, fleet, site)
         self.provide()
         scope_of_vms = Construct(self, "vms")  # no name of an entry is one of the stack's own
@@ -56,7 +62,7 @@ class FleetStack(TerraformStack):
 
     def resource(self, vms: Sequence[VM], counted: bool) -> tuple[str, dict[str, Any]]:
         """The type and the attributes of the resource that makes the `vms` of one entry."""
-        return KIND, {"site": self.site, **_attributes(vms, counted, written)}
+        return KIND, {"site": self.site, **self.within, **_attributes(vms, counted, written)}
 
     def documents(self, vms: Sequence[VM]) -> list[dict[str, Any]]:
         """The VMs as rules see them."""

@@ -15,6 +15,7 @@ from muster.model.patterns import NAME
 from ..cdk import Construct
 from . import written
 from .machines import Machines
+from .timeouts import attributes as within
 
 KIND = "muster_vm"
 _NAME = {"name": field("str", "A name.", pattern=NAME)}
@@ -25,12 +26,14 @@ class Vm(Machines):
     """A ``muster_vm``, or a group of them.
 
     `name` is the name of the VM in the fleet, that of the construct if unset; `each` makes one VM for each of its names
-    instead, with the fields in which it differs. All other arguments are the fields of a VM, as in a fleet file; a
-    value may be an expression or a token. Raises ModelErrors, with everything that is wrong.
+    instead, with the fields in which it differs. `timeouts` says how long Terraform waits for its ``create``,
+    ``update`` and ``delete``. All other arguments are the fields of a VM, as in a fleet file; a value may be an
+    expression or a token. Raises ModelErrors, with everything that is wrong.
     """
 
     def __init__(self, scope: Construct, id_: str, *, name: str | None = None, site: str | None = None,
-                 each: Mapping[str, Mapping[str, Any]] | None = None, **fields: Any) -> None:
+                 each: Mapping[str, Mapping[str, Any]] | None = None, timeouts: Mapping[str, str] | None = None,
+                 **fields: Any) -> None:
         problems: list[ModelError] = []
         if name is not None and each is not None:
             problems.append(ModelError("'name' and 'each' name the VMs twice; remove one of them", (id_, "name")))
@@ -43,9 +46,11 @@ class Vm(Machines):
             where = (id_,) if single else (id_, vm)
             attributes[vm], document = _read(vm, given, where, problems)
             documents.append({**document, **({"site": site} if isinstance(site, str) else {})})
+        found: list[ModelError] = []
+        beside = {**({} if site is None else {"site": site}), **within(timeouts, found)}
+        problems.extend(ModelError(error.problem, (id_, *error.keys)) for error in found)
         if problems:
             raise ModelErrors(problems)
-        beside = {} if site is None else {"site": site}
         whole = {"name": name or id_, **attributes[name or id_]} if single else written.grouped(attributes)
         super().__init__(scope, id_, KIND, {**whole, **beside}, documents)
 

@@ -107,6 +107,8 @@ def test_values_that_come_later(stack: Any) -> None:
     ({"memory": "1 GiB", "memory_minimum": "2 GiB"}, ["vm.memory_minimum: 2 GiB is more than memory"]),
     ({"name": "../x"}, ["vm.name: '../x' is not possible"]),
     ({"name": "a", "each": {"b": {}}}, ["vm.name: 'name' and 'each' name the VMs twice"]),
+    ({"timeouts": {"create": "soon", "read": "1m"}}, [
+        "vm.timeouts.create: 'soon' is not a duration", "vm.timeouts.read: there is no field 'read'"]),
     ({"each": {}}, ["vm.each: it names no VM; name one"]),
     ({"each": {"a": {"cpus": -1}, "b": {}}}, ["vm.a.cpus: -1 is too small"]),
 ])
@@ -115,6 +117,24 @@ def test_arguments_that_are_wrong(stack: Any, arguments: dict[str, Any], says: l
         CDK.stacks.Vm(stack, "vm", **arguments)
     for sentence in says:
         assert sentence in str(caught.value)
+
+
+def test_time_outs(tmp_path: Path, stack: Any) -> None:
+    """Those of a VM, of a group with a value that comes later, and of all VMs of a fleet's site."""
+    from muster.model.fleet import load_fleet
+
+    CDK.stacks.Vm(stack, "a", timeouts={"create": "1h"})
+    CDK.stacks.Vm(stack, "b", each={"b-1": {}, "b-2": {}}, timeouts={"delete": "${var.patience}"})
+    assert {name: one["timeouts"] for name, one in resources(stack).items()} == {
+        "a": {"create": "1h"}, "b": {"delete": "${var.patience}"}}
+    app = CDK.cdk.App(outdir=str(tmp_path))
+    loaded = load_fleet(json.dumps(fleet()), str(tmp_path / "fleet.yml"))
+    made = CDK.stacks.FleetStack(app, loaded, "lab", timeouts={"create": "1h"})
+    app.synth()
+    found = json.loads((tmp_path / "stacks" / made.site / "cdk.tf.json").read_text())["resource"]["muster_vm"]
+    assert [one["timeouts"] for one in found.values()] == [{"create": "1h"}] * 3
+    with pytest.raises(ModelErrors, match=r"timeouts\.create: 'x' is not a duration"):
+        CDK.stacks.FleetStack(app, loaded, "dc", timeouts={"create": "x"})
 
 
 def test_a_site_of_another_platform(stack: Any) -> None:
@@ -145,7 +165,7 @@ def test_one_site_alone_is_judged_with_the_whole_fleet(tmp_path: Path) -> None:
 def test_the_arguments_are_the_fields() -> None:
     arguments = inspect.signature(CDK.stacks.Vm).parameters
     assert [name for name in arguments if name in VM_FIELDS] == list(VM_FIELDS)
-    assert arguments.keys() - VM_FIELDS.keys() == {"scope", "id_", "name", "site", "each"}
+    assert arguments.keys() - VM_FIELDS.keys() == {"scope", "id_", "name", "site", "each", "timeouts"}
 
 
 @pytest.mark.skipif(shutil.which("terraform") is None, reason="there is no terraform on the path")

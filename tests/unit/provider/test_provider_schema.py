@@ -57,7 +57,7 @@ def inside(node: Mapping[str, Any]) -> dict[str, Any]:
 
 def test_every_field_of_a_vm() -> None:
     attributes = named(schema.vm().attributes)
-    beside = {name: attributes.pop(name) for name in ("name", "site", "id", "uuid", "address")}
+    beside = {name: attributes.pop(name) for name in ("name", "site", "id", "uuid", "address", "timeouts")}
     assert [name for name, attribute in beside.items() if attribute.required] == ["name"]
     assert options().keys() == attributes.keys()
     compare(attributes, VM_FIELDS, argument_spec(), FLEET["properties"]["vms"]["additionalProperties"]["properties"],
