@@ -11,6 +11,7 @@ from libvirt_site import LibvirtWorld, boot_image
 from muster.drivers.driver import Image
 from muster.drivers.registry import open_site
 from muster.model.fleet import Site
+from proofs import watching
 from proxmox_site import serve
 from sites import World
 from vsphere_site import serve as serve_vsphere
@@ -35,6 +36,11 @@ SITES: dict[str, Making] = {"test": _test, "qemu": _qemu, "pve": serve, "vsphere
 
 
 ON_LIBVIRT_ALONE = ("ansible", "image")  # these folders' tests name libvirt's own options and programs
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What the drivers do in these tests is noted, for the capability matrix."""
+    config.pluginmanager.register(watching(), "proofs")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

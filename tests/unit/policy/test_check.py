@@ -56,6 +56,12 @@ OUTCOME = {
                 "web at lab: this could not be judged: its document holds a number that is not finite."),
     "secret": ("password == 'x'", None, {"password": "hunter2"}, "fail",
                "web at lab: password is set to another value. Why."),
+    "an item of a list of secrets": ("length(secrets[?value == 'x']) == `0`", None,
+                                     {"secrets": [{"name": "a", "value": "x"}]}, "fail",
+                                     "web at lab: secrets[a].value is set to another value. Why."),
+    "a harmless value of an item with such a name": (
+        "length(disks[?!encrypted]) == `0`", None, {"disks": [{"name": "token-store", "encrypted": False}]}, "fail",
+        "web at lab: disks[token-store].encrypted is false. Why."),
 }
 
 
