@@ -12,9 +12,11 @@ import threading
 import time
 from typing import Any
 
+from aiohttp import web
 from fakepve import FakePve, PveError, TaskError, settle
 from fakepve.lxc import SIZE_UNITS, format_size
 from fakepve.qemu import DRIVE_KEY, NEW_DISK, drives_of, join_drive, split_drive, volume_ref, with_mac
+from proxmox_trouble import Trouble
 
 TOKEN = ("muster@pve!tests", "11111111-2222-3333-4444-555555555555")
 
@@ -28,8 +30,14 @@ class Proxmox(FakePve):
         self.storages["local"]["content"] = "iso,vztmpl,backup,import"
         self.virtual_size = 1 << 20  # of every image that is imported
         self.hotplugs = True
+        self.trouble = Trouble(self)
         self.backed_up: dict[int, int] = {}  # when each VM was backed up last, in epoch seconds
         self.backup_log = ["INFO: issuing guest-agent 'fs-freeze' command"]
+
+    @web.middleware
+    async def _middleware(self, request: Any, handler: Any) -> Any:
+        answer = super()._middleware
+        return await self.trouble.meet(request, lambda: answer(request, handler))
 
     def _routes_more(self) -> list[Any]:
         qemu, node = "/nodes/{node}/qemu/{vmid}", "/nodes/{node}"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...model.vm import VM, Mark
 from .. import qcow2
+from ..copies import spec_of_copy
 from ..driver import Backup, BackupDisk, Failed, Progress
 from .connection import libvirt, told
 from .domain import parse
@@ -234,12 +235,9 @@ def clone(driver: LibvirtDriver, vm: VM, desired: VM, mark: Mark, progress: Prog
                     driver.volumes.delete(volume, vm.name)
             backup = Backup("full", created, tuple(parts), consistency)
         sizes = {disk.name: disk.virtual_size for disk in backup.disks}
-        spec = {**vm.spec, **desired.spec}
+        spec = spec_of_copy(vm, desired)
         spec["disks"] = [
             {**disk, "size": max(disk.get("size", 0), sizes.get(disk["name"], 0))} for disk in spec["disks"]
-        ]
-        spec["nics"] = [
-            {key: value for key, value in nic.items() if key != "mac"} for nic in desired["nics"] or vm["nics"]
         ]
         twin = VM(desired.name, driver.site, spec)
         return driver.restore(twin, mark, {disk.name: disk.path for disk in backup.disks}, progress=progress)

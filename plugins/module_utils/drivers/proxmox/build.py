@@ -240,6 +240,10 @@ def _refit(driver: ProxmoxDriver, plan: Plan, config: text.Config) -> tuple[dict
 def _prove(driver: ProxmoxDriver, plan: Plan, config: text.Config) -> None:
     """The VM must be the one that was asked for before anybody calls it built, and a twin must reach nothing."""
     problem = ""
+    sizes = {drive.key: drive.size for drive in text.drives(config)}
+    for disk in plan.desired["disks"] or ():
+        if sizes.get(plan.devices[disk["name"]], 0) < disk["size"]:
+            problem = f"its disk '{disk['name']}' has not the {format_size(disk['size'])} that Proxmox reported as done"
     if text.uuid_of(config) != plan.uuid:
         problem = "its UUID is not the one that was set"
     elif plan.isolated and text.nics(config):

@@ -27,6 +27,7 @@ TIMEOUT = (10, 120)  # seconds to connect, and of silence before an answer: Prox
 WIDTH = 8  # questions at the same time for one list
 _CONNECTIONS = 64  # that are kept: as many as VMs are worked on at once, for each new one costs a TLS handshake
 _TRIES = 3  # of a question; what changes the world is said once
+_PAUSE = 0.2  # seconds before the next one
 
 
 class _Pinned(HTTPAdapter):  # type: ignore[misc]
@@ -98,7 +99,7 @@ class Api:
             except Unreachable:
                 if not left or self.closed:
                     raise
-                time.sleep(0.2)
+                time.sleep(_PAUSE)
         return None
 
     def post(self, path: str, doing: str, vm: str | None = None, **parameters: Any) -> Any:

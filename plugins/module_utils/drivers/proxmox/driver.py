@@ -13,6 +13,7 @@ from ...model.planner import Change
 from ...model.units import format_size
 from ...model.vm import VM, Mark
 from .. import qcow2, templates
+from ..copies import WHERE_IT_RUNS, spec_of_copy
 from ..driver import (
     Archive,
     Capability,
@@ -216,9 +217,7 @@ class ProxmoxDriver(Driver):
     def clone(self, vm: VM, desired: VM, mark: Mark, progress: Progress = silent) -> VM:
         node, vmid, _config, resource = listing.find(self.api, vm)
         now = listing.current(self.api, replace(vm, state={"vmid": vmid}))
-        nics = [{key: value for key, value in nic.items() if key != "mac"} for nic in desired["nics"] or now["nics"]]
-        left = ("host", "ha_priority", "power")  # where and how the other one runs is no part of the copy
-        spec = {**{key: value for key, value in now.spec.items() if key not in left}, **desired.spec, "nics": nics}
+        spec = spec_of_copy(now, desired, WHERE_IT_RUNS)
         uuid = identity(mark, self.site)
         plan = Plan(
             VM(desired.name, self.site, spec, uuid, desired.mark),

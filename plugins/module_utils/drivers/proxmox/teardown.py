@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...model.vm import VM
-from ..driver import Conflict, NotFound, Progress
+from ..driver import Conflict, Failed, NotFound, Progress
 from ..ownership import Written
 from . import config as text
 from . import listing
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def write_mark(driver: ProxmoxDriver, path: str, name: str, written: Written, config: text.Config) -> None:
-    """Write the mark into the notes, and see to the tag."""
+    """Write the mark into the notes, and see to the tag. It is read back: what is built, and whose, hangs on it."""
     values = {
         "description": marks.notes(written, str(config.get("description") or "")),
         "tags": marks.tags(config.get("tags")),
@@ -25,6 +25,13 @@ def write_mark(driver: ProxmoxDriver, path: str, name: str, written: Written, co
     driver.tasks.patiently(
         lambda: driver.api.put(f"{path}/config", "write the ownership mark", name, **values), name
     )
+    if marks.find(driver.api.get(f"{path}/config", "read the ownership mark", name)) != written:
+        raise Failed(
+            "unable to write the ownership mark: Proxmox reported it as done, yet the VM bears another one",
+            site=driver.site,
+            vm=name,
+            todo="Run again; if it stays, look at the VM's notes in Proxmox",
+        )
 
 
 def demolish(driver: ProxmoxDriver, vm: VM, progress: Progress) -> None:

@@ -11,6 +11,7 @@ from ...model.fleet import Site
 from ...model.planner import Change
 from ...model.vm import VM, Mark
 from .. import templates
+from ..copies import WHERE_IT_RUNS, spec_of_copy
 from ..driver import (
     Backup,
     Capability,
@@ -159,10 +160,7 @@ class VsphereDriver(Driver):
     def clone(self, vm: VM, desired: VM, mark: Mark, progress: Progress = silent) -> VM:
         obj, one = listing.find(self.session, vm)
         now = listing.now(self.session, obj, one)
-        nics = [{key: value for key, value in nic.items() if key != "mac"} for nic in desired["nics"] or now["nics"]]
-        # where and how the other one runs is no part of the copy
-        left = ("host", "power", "cpu_topology", "anti_affinity", "ha_priority")
-        spec = {**{key: value for key, value in now.spec.items() if key not in left}, **desired.spec, "nics": nics}
+        spec = spec_of_copy(now, desired, (*WHERE_IT_RUNS, "anti_affinity"))
         uuid = identity(mark, self.site)
         copy = replace(desired, spec=spec, uuid=uuid)
         places = {name: str(disk["place"]) for name, disk in now.state["disks"].items()}
