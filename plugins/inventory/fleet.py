@@ -11,6 +11,8 @@ short_description: The VMs of a fleet, with their live addresses
 description:
   - Reads the fleet file and asks each of its sites once. VMs that bear the fleet's mark become hosts.
   - Groups are C(site_<site>), C(profile_<profile>) and C(tag_<name>_<value>), beside those of C(keyed_groups).
+  - The host variable C(muster) holds the VM's fields, its name, site, UUID, power and addresses. C(compose), C(groups)
+    and C(keyed_groups) see all that its site tells of it, as M(muster.fleet.vm_info) returns it.
   - The name of an inventory file ends in C(fleet.yml), C(fleet.yaml), C(muster.yml) or C(muster.yaml).
 author:
   - Muster contributors (@muster)
@@ -87,17 +89,20 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         except (DriverError, ModelError) as error:
             raise AnsibleParserError(str(error)) from error
         return {
-            name: {"document": vm.document(), "variables": hosts.variables(fleet, vm), "groups": hosts.groups(vm)}
+            name: {
+                "document": vm.document(),
+                "variables": {**hosts.variables(fleet, vm), "muster": hosts.told(vm)},
+                "groups": hosts.groups(vm),
+            }
             for name, vm in hosts.of_fleet(fleet, listed).items()
         }
 
     def _add(self, name, entry):
         document, variables = entry["document"], entry["variables"]
         self.inventory.add_host(name)
+        # What came from outside is never a template: Ansible marks what an inventory plugin sets as untrusted.
         for key, value in variables.items():
             self.inventory.set_variable(name, key, value)
-        # What came from outside is never a template: Ansible marks what an inventory plugin sets as untrusted.
-        self.inventory.set_variable(name, "muster", document)
         for group in entry["groups"]:
             self.inventory.add_host(name, group=self.inventory.add_group(group))
         strict = self.get_option("strict")

@@ -15,6 +15,7 @@ from .session import only
 _NO_GROUP = re.compile(r"[^A-Za-z0-9_]")
 _NO_ALIAS = re.compile(r"[^A-Za-z0-9_.-]")
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
+_TOLD = ("power", "address", "addresses", "endpoints")  # of what is no field
 
 
 def variables(fleet: Fleet, vm: VM) -> dict[str, Any]:
@@ -44,6 +45,13 @@ def variables(fleet: Fleet, vm: VM) -> dict[str, Any]:
             f"-o IdentitiesOnly=yes -o {known} -o HostKeyAlias={alias} -o StrictHostKeyChecking=accept-new"
         )
     return found
+
+
+def told(vm: VM) -> dict[str, Any]:
+    """A VM as the host variable `muster`: its fields, and how it is reached. All else that its site tells of it is for
+    rules; Ansible writes each value of each host, and that is the most of the time of an inventory."""
+    state = {key: vm.state[key] for key in _TOLD if key in vm.state}
+    return {**vm.spec, **state, "name": vm.name, "site": vm.site, "uuid": vm.uuid}
 
 
 def _path(path: str) -> str:

@@ -50,7 +50,8 @@ def test_hosts_and_groups(small: Small) -> None:
     a, b = small.name("a"), small.name("b")
     found = listed(inventory(
         small, strict=True, keyed_groups=[{"key": "tags.environment | default('none')", "prefix": "env"}],
-        groups={"running": "power == 'on'"}, compose={"owner": "tags.owner | default('nobody')"}))  # fmt: skip
+        groups={"running": "power == 'on'"}, compose={"owner": "tags.owner | default('nobody')",
+                                                      "disk": "disks[0].path"}))  # fmt: skip
     groups = {name: sorted(entry["hosts"]) for name, entry in found.items() if "hosts" in entry}
     assert groups["site_real"] == sorted([a, b])
     assert groups["profile_web"] == groups["tag_environment_test_1"] == groups["env_test_1"] == groups["running"] == [a]
@@ -59,6 +60,8 @@ def test_hosts_and_groups(small: Small) -> None:
     assert hosts[a]["ansible_port"] == small.world.driver.endpoint(small.world.driver.get(a), 22)[1]
     assert hosts[a]["owner"] == "nobody"
     assert hosts[a]["muster"]["power"] == "on"
+    assert hosts[a]["disk"].endswith(".qcow2")  # what is for rules is not written for each host, and can be had
+    assert "path" not in hosts[a]["muster"]["disks"][0]
     assert "ansible_host" not in hosts[b]
 
 

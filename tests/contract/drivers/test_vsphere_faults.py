@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import vsphere_proxy
 from muster.drivers.driver import Driver, DriverError, NotFound, Template
 from muster.drivers.registry import open_site
-from muster.drivers.vsphere import connection, lease
+from muster.drivers.vsphere import connection, lease, listing
 from muster.model.fleet import Site
 from muster.model.vm import VM
 from test_backup import raw
@@ -308,6 +309,21 @@ def test_what_is_not_heard_is_said_to_be_unknown(
     with pytest.raises(DriverError, match=r"unable to take a snapshot .*whether it was done is not known.*the run"):
         driver.take_snapshot(vm, "op")
     assert [one.operation for one in driver.snapshots(vm)] == ["first", "op"]
+    driver.close()
+
+
+@on_vsphere
+def test_a_login_page_that_is_xml_is_no_proof_that_a_vm_is_gone(
+    world: VsphereWorld, proxy: Proxy, pve_pki: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_PAUSE", 0.0)
+    monkeypatch.setattr(vsphere_proxy, "_LOGIN_PAGE", b"<html><body>Sign in</body></html>")
+    vm = world.made(**BEFORE)
+    driver: Any = through(world, proxy, pve_pki[0])
+    for at, method in enumerate(("FindByUuid", "RetrievePropertiesEx"), 1):
+        proxy.arm("HTML", at)
+        assert listing.current(driver.session, vm) == vm
+        assert proxy.calls[at - 1] == method
     driver.close()
 
 

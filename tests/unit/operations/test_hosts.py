@@ -29,6 +29,13 @@ WEB = VM(
 )
 
 
+def test_what_a_host_is_told_of_its_vm() -> None:
+    vm = replace(WEB, spec={"cpus": 2, "power": "off"}, state={**WEB.state, "vsphere": {"logging": True}})
+    assert hosts.told(vm) == {
+        "cpus": 2, "power": "on", "address": "127.0.0.1:40022", "name": "web-renamed", "site": "lab", "uuid": "uuid-1",
+    }  # fmt: skip
+
+
 def test_variables() -> None:
     assert hosts.variables(FLEET, WEB) == {
         "ansible_host": "127.0.0.1",

@@ -1,46 +1,25 @@
-"""The transport of pyvmomi, with one thing of our own: answers of the property collector are freed of what nobody
-here reads before they are parsed. pyvmomi makes an object of each element, and most elements are of devices that every
-VM has and of what its guest keeps in the extra configuration.
-
-Only what is known to be of no use is left out, by its name: a kind of device that is not in the list stays.
-"""
+"""The transport of pyvmomi, with two things of our own: an answer is one to the question and has bounds, and a long one
+of the property collector is read by `light`."""
 
 from __future__ import annotations
 
 import http.client
 import io
-import re
 from typing import Any
 
+from . import light
 from .sdk import SoapAdapter
 
-_BULK = ("RetrievePropertiesEx", "ContinueRetrievePropertiesEx")
 _LIMIT = 256 << 20  # bytes of one answer: a page of VMs has about 5 MB
-_DEVICES = (
-    "VirtualPS2Controller", "VirtualPCIController", "VirtualSIOController", "VirtualKeyboard", "VirtualPointingDevice",
-    "VirtualMachineVideoCard", "VirtualMachineVMCIDevice",
-)  # fmt: skip
-# Neither holds one of its kind, and text in XML has no bare '<': what is between the tags is the whole element.
-_DEVICE = re.compile(
-    rb"<VirtualDevice\s[^>]*?type=\"(?:" + "|".join(_DEVICES).encode() + rb")\"[^>]*>.*?</VirtualDevice>", re.DOTALL
-)
-_OPTION = re.compile(rb"<OptionValue\b[^>]*>\s*<key>guestinfo\.[^<]*</key>.*?</OptionValue>", re.DOTALL)
-
-
-def slim(answer: bytes) -> bytes:
-    """An answer of the property collector, as XML, without what nobody reads."""
-    return _OPTION.sub(b"", _DEVICE.sub(b"", answer))
 
 
 def transport(patience: float, **options: Any) -> Any:
-    """pyvmomi's SoapStubAdapter, which reads long answers so. `patience`: seconds of silence before an answer;
+    """pyvmomi's SoapStubAdapter, which asks so. `patience`: seconds of silence before an answer;
     pyvmomi's own limit is for the connection too, and that one is short."""
 
     class Stub(SoapAdapter.SoapStubAdapter):  # type: ignore[misc]
         def InvokeMethod(self, mo: Any, info: Any, args: Any, outerStub: Any = None) -> Any:  # noqa: N802,N803
-            if info.wsdlName not in _BULK or outerStub is not None:
-                return super().InvokeMethod(mo, info, args, outerStub)
-            return self.bulk(mo, info, args)
+            return self.asked(mo, info, args)
 
         def GetConnection(self) -> Any:  # noqa: N802
             connection = super().GetConnection()
@@ -48,8 +27,8 @@ def transport(patience: float, **options: Any) -> Any:
                 connection.sock.settimeout(patience)
             return connection
 
-        def bulk(self, mo: Any, info: Any, args: Any) -> Any:
-            """The answer to a question to the property collector. Raises its fault."""
+        def asked(self, mo: Any, info: Any, args: Any, lightly: bool = False) -> Any:
+            """The answer of vCenter. Raises its fault, and ValueError for what is no answer of it."""
             headers = {"Cookie": self.cookie, "SOAPAction": self.versionId, "Content-Type": "text/xml; charset=UTF-8"}
             connection = self.GetConnection()
             try:
@@ -60,8 +39,15 @@ def transport(patience: float, **options: Any) -> Any:
                     raise http.client.HTTPException(f"{answer.status} {answer.reason}")
                 if len(content) > _LIMIT:
                     raise http.client.HTTPException(f"an answer of more than {_LIMIT >> 20} MiB")
-                reader = SoapAdapter.SoapResponseDeserializer(self)
-                found = reader.Deserialize(io.BytesIO(slim(content)), info.result)
+                self.cookie = answer.getheader("Set-Cookie") or self.cookie
+                # What is missing has a fault, which pyvmomi reads.
+                if lightly and answer.status == 200 and b"missingSet" not in content:
+                    found = light.page(content, self)
+                else:
+                    light.check(content)
+                    found = SoapAdapter.SoapResponseDeserializer(self).Deserialize(io.BytesIO(content), info.result)
+                    if found is None and answer.status == 200 and f"{info.wsdlName}Response".encode() not in content:
+                        raise ValueError("it is no answer to the question")
             except BaseException:
                 connection.close()
                 self.DropConnections()
@@ -72,3 +58,14 @@ def transport(patience: float, **options: Any) -> Any:
             return found
 
     return Stub(**options)
+
+
+class Light:
+    """Asks through `stub`, and reads the answers by `light`."""
+
+    def __init__(self, stub: Any) -> None:
+        self.stub = stub
+        self.version = stub.version
+
+    def InvokeMethod(self, mo: Any, info: Any, args: Any) -> Any:  # noqa: N802
+        return self.stub.asked(mo, info, args, lightly=True)

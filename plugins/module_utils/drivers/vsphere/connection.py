@@ -4,22 +4,22 @@ at."""
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import http.client
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from ...model.fleet import Site
 from .. import address
 from ..driver import Denied, DriverError, Unreachable, Unsupported
-from .bulk import transport
+from .bulk import Light, transport
 from .credentials import account
-from .errors import clean, error_of, names
+from .errors import clean, error_of
+from .reading import TRIES, Reading
 from .sdk import VERSION, vim, vmodl
 
 Result = TypeVar("Result")
@@ -27,9 +27,7 @@ CONNECT = 10  # seconds to connect, TLS and all
 TIMEOUT = 120  # seconds of silence before an answer
 WIDTH = 8  # connections that are kept
 _IDLE = 20  # seconds after which a connection is not trusted to be still open
-_TRIES = 3  # of a question; what changes the world is said once
 _PAUSE = 0.2  # seconds before a question is asked again
-_PAGE = 500  # objects in one answer
 
 
 class _Pinned(ssl.SSLContext):
@@ -67,7 +65,7 @@ def context_of(access: Site) -> ssl.SSLContext:
         ) from error
 
 
-class Session:
+class Session(Reading):
     """vCenter's API at one site. Raises the contract's errors.
 
     `place` is what the site's uri names below the address: datacenter, cluster, and pools in it.
@@ -97,6 +95,7 @@ class Session:
             httpConnectionTimeout=CONNECT,
             sslContext=self.tls,
         )
+        self._lightly = Light(self._stub)
         self._lock = threading.Lock()
         self.memory: dict[str, Any] = {}  # what was read once, by those who read it
         self.renewals = 0
@@ -134,14 +133,14 @@ class Session:
 
     def ask(self, doing: str, act: Callable[[], Result], vm: str | None = None) -> Result:
         """A question. One that got no answer is asked again."""
-        return self._renewing(doing, act, vm, _TRIES)
+        return self._renewing(doing, act, vm, TRIES)
 
     def do(self, doing: str, act: Callable[[], Result], vm: str | None = None) -> Result:
         """Something that changes the world: said once, for it may have been heard though no answer came."""
         return self._renewing(doing, act, vm, 1)
 
     def _renewing(self, doing: str, act: Callable[[], Result], vm: str | None, tries: int) -> Result:
-        for left in reversed(range(_TRIES)):
+        for left in reversed(range(TRIES)):
             if self.closed:
                 raise Unreachable(
                     f"unable to {doing}: the session has ended", site=self.site, vm=vm, todo="Open it again"
@@ -156,7 +155,7 @@ class Session:
             self._renew(seen)
         return self._ask(doing, act, vm, tries)
 
-    def _ask(self, doing: str, act: Callable[[], Result], vm: str | None = None, tries: int = _TRIES) -> Result:
+    def _ask(self, doing: str, act: Callable[[], Result], vm: str | None = None, tries: int = TRIES) -> Result:
         for left in reversed(range(tries)):
             try:
                 return act()
@@ -191,100 +190,3 @@ class Session:
             vm=vm,
             todo="Look for a proxy or a login page between here and there; the site's uri must lead to vCenter",
         )
-
-    # Reading
-
-    def properties(self, objects: Sequence[Any], paths: Sequence[str], doing: str, vm: str | None = None) -> list[Any]:
-        """What `paths` of some objects of one kind hold: a dict each, by path; of objects that are gone, none."""
-        collector = vmodl.query.PropertyCollector
-        spec = collector.FilterSpec(
-            objectSet=[collector.ObjectSpec(obj=one) for one in objects],
-            propSet=[collector.PropertySpec(type=type(objects[0]), pathSet=list(paths))],
-            reportMissingObjectsInResults=True,
-        )
-        return [found for _obj, found in self._collect(spec, doing, vm)]
-
-    def survey(
-        self, kinds: Mapping[Any, Sequence[str]], doing: str, beside: Any = None
-    ) -> list[tuple[Any, dict[str, Any]]]:
-        """Each object of these kinds at the site, with what the paths of its kind hold: one conversation. `beside` is
-        one object more, of one of the kinds, that no list shows."""
-        for left in reversed(range(_TRIES)):
-            seen = self.renewals
-            try:
-                shown = [kind for kind in kinds if beside is None or not isinstance(beside, kind)]
-                with self._view(shown, doing) as view:
-                    found = list(self._collect(_through(view, kinds, beside), doing, None))
-                if not any(obj == view for obj, _its in found):  # what is listed is the view itself, and what it shows
-                    raise Unreachable(
-                        f"unable to {doing}: vCenter dropped the list while it was read",
-                        site=self.site,
-                        todo="Run again",
-                    )
-                return [(obj, its) for obj, its in found if obj != view]
-            except DriverError as error:  # a view, and a page, end with the session that they were made in
-                if not left or (self.renewals == seen and not isinstance(error, Unreachable)):
-                    raise
-        raise AssertionError("neither answered nor refused")
-
-    @contextlib.contextmanager
-    def _view(self, kinds: list[Any], doing: str) -> Iterator[Any]:
-        root, manager = self.content.rootFolder, self.content.viewManager
-        view = self.ask(doing, lambda: manager.CreateContainerView(root, kinds, True))
-        try:
-            yield view
-        finally:
-            with contextlib.suppress(DriverError):  # it ends with the session at the latest
-                self.do("end a view", view.DestroyView)
-
-    def _collect(self, spec: Any, doing: str, vm: str | None) -> Iterator[tuple[Any, dict[str, Any]]]:
-        collector = self.content.propertyCollector
-        options = vmodl.query.PropertyCollector.RetrieveOptions(maxObjects=_PAGE)
-
-        def first() -> Any:
-            return whole(collector.RetrievePropertiesEx([spec], options))
-
-        answer = self.ask(doing, first, vm)
-        while answer is not None:
-            for content in answer.objects:
-                missing = [one for one in content.missingSet if "ManagedObjectNotFound" not in names(one.fault)]
-                if missing:  # never one field less: what may not be read is not absent
-                    raise error_of(f"{doing}: {missing[0].path}", missing[0].fault, site=self.site, vm=vm)
-                if not content.missingSet:
-                    yield content.obj, {one.name: one.val for one in content.propSet}
-            token = answer.token
-            if not token:
-                return
-            # A page is handed out once: it is asked for once.
-            answer = self.do(doing, functools.partial(_next, collector, token), vm)
-
-
-def whole(answer: Any) -> Any:
-    """An answer of the property collector. Raises the fault of a session that has ended: vCenter hides it in there."""
-    for content in answer.objects if answer is not None else ():
-        for missing in content.missingSet:
-            if isinstance(missing.fault, vim.fault.NotAuthenticated):
-                raise missing.fault
-    return answer
-
-
-def _next(collector: Any, token: str) -> Any:
-    return whole(collector.ContinueRetrievePropertiesEx(token))
-
-
-def _through(view: Any, kinds: Mapping[Any, Sequence[str]], beside: Any) -> Any:
-    collector = vmodl.query.PropertyCollector
-    return collector.FilterSpec(
-        objectSet=[
-            collector.ObjectSpec(
-                obj=view,
-                skip=False,
-                selectSet=[collector.TraversalSpec(type=vim.view.ContainerView, path="view", skip=False)],
-            ),
-            *([collector.ObjectSpec(obj=beside)] if beside is not None else ()),
-        ],
-        propSet=[
-            collector.PropertySpec(type=kind, pathSet=list(paths))
-            for kind, paths in {vim.view.ContainerView: ["container"], **kinds}.items()
-        ],
-    )

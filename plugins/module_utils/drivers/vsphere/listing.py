@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import uuid as uuids
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote
@@ -15,6 +15,7 @@ from ..driver import Failed, NotFound, Unreachable
 from . import devices, placement, settings, tags
 from . import mark as marks
 from .connection import Session
+from .reading import Found, Reader
 from .sdk import vim
 
 _POWER = {"poweredOn": "on", "poweredOff": "off", "suspended": "paused"}
@@ -83,53 +84,58 @@ def _kinds() -> dict[Any, list[str]]:
 
 def every(session: Session) -> list[VM]:
     """All VMs of the site; no templates."""
-    fields = session.content.customFieldsManager
-    kinds = {**_kinds(), vim.VirtualMachine: PATHS, vim.CustomFieldsManager: ["field"]}
-    found = session.survey(kinds, "list the VMs", fields)
-    around = session.memory["around"] = _around(found)
-    vms = ((obj, one) for obj, one in found if isinstance(obj, vim.VirtualMachine))
-    return _tagged(session, found, [
-        (read(session, obj, one, around), one) for obj, one in vms if not one.get("config.template")])
+    found, vms = _walk(session, PATHS, "list the VMs", lambda around: lambda obj, one: (
+        None if one.get("config.template") else (read(session, obj, one, around), one.get("customValue"))))
+    return _tagged(session, found, [vm for vm in vms if vm is not None])
 
 
 def some(session: Session, wanted: Iterable[str]) -> list[VM]:
     """The VMs that bear one of these names or UUIDs: their names are asked first, then all of those alone."""
     words = set(wanted)
-    fields = session.content.customFieldsManager
-    kinds = {**_kinds(), vim.VirtualMachine: _LIGHT, vim.CustomFieldsManager: ["field"]}
-    found = session.survey(kinds, "look for the VM", fields)
-    chosen = [
-        obj
-        for obj, one in found
-        if isinstance(obj, vim.VirtualMachine)
-        and not one.get("config.template")
-        and words & {name_of(one), _uuid(session, obj, one)}
-    ]
-    around = _around(found)
+
+    def reader(around: Around) -> Reader[Any]:
+        return lambda obj, one: (
+            None if one.get("config.template") or not words & {name_of(one), _uuid(session, obj, one)} else obj)
+
+    found, chosen = _walk(session, _LIGHT, "look for the VM", reader)
     return _tagged(session, found, [
-        (read(session, obj, one, around), one)
-        for obj in chosen
+        (read(session, obj, one, session.memory["around"]), one.get("customValue"))
+        for obj in chosen if obj is not None
         for one in session.properties([obj], PATHS, "read the VM")
     ])
 
 
-def _tagged(session: Session, found: Iterable[tuple[Any, Properties]], vms: list[tuple[VM, Properties]]) -> list[VM]:
-    """The VMs, those of others with their tags, where the service that keeps those answers."""
-    hazy = [vm for vm, _one in vms if "tags" in vm.state.get("unknown", ())]
+def _walk(
+    session: Session, paths: Sequence[str], doing: str, reader: Callable[[Around], Reader[Any]]
+) -> tuple[list[Found], list[Any]]:
+    """What the site has around its VMs, which is remembered, and of each VM what `reader` makes of these paths."""
+
+    def remembered(found: list[Found]) -> Reader[Any]:
+        session.memory["around"] = around = _around(found)
+        return reader(around)
+
+    kinds = {**_kinds(), vim.CustomFieldsManager: ["field"]}
+    return session.walk(kinds, {vim.VirtualMachine: paths}, doing, session.content.customFieldsManager, remembered)
+
+
+def _tagged(session: Session, found: Iterable[Found], vms: list[tuple[VM, Any]]) -> list[VM]:
+    """The VMs, those of others with their tags, where the service that keeps those answers. Beside each are the values
+    of its custom attributes."""
+    hazy = [vm for vm, _values in vms if "tags" in vm.state.get("unknown", ())]
     known = tags.attached(session, [str(vm.state["moid"]) for vm in hazy])
     if not known:
-        return [vm for vm, _one in vms]
+        return [vm for vm, _values in vms]
     names = {field.key: str(field.name) for obj, its in found if isinstance(obj, vim.CustomFieldsManager)
              for field in its.get("field") or ()}  # fmt: skip
 
-    def tagged(vm: VM, one: Properties) -> VM:
+    def tagged(vm: VM, values: Any) -> VM:
         if "tags" not in vm.state.get("unknown", ()):
             return vm
-        its = {**tags.attributes(one.get("customValue"), names), **known[str(vm.state["moid"])]}
+        its = {**tags.attributes(values, names), **known[str(vm.state["moid"])]}
         state = {key: value for key, value in vm.state.items() if key != "unknown"}
         return replace(vm, spec={**vm.spec, "tags": its}, state=state)
 
-    return [tagged(vm, one) for vm, one in vms]
+    return [tagged(vm, values) for vm, values in vms]
 
 
 def templates(session: Session) -> list[tuple[Any, Properties]]:

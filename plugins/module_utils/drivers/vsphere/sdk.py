@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["VERSION", "SoapAdapter", "vim", "vmodl"]
+__all__ = ["VERSION", "SoapAdapter", "VmomiSupport", "vim", "vmodl"]
 
 try:
-    from pyVmomi import SoapAdapter, vim, vmodl
+    from pyVmomi import SoapAdapter, VmomiSupport, vim, vmodl
 except ImportError:  # the sentence comes when a site of this platform is opened, not when Ansible imports the file
-    SoapAdapter = vim = vmodl = None  # type: ignore[assignment]
+    SoapAdapter = VmomiSupport = vim = vmodl = None  # type: ignore[assignment]
 
 VERSION = "vim.version.version11"  # of the API: vSphere 6.5, which every later vCenter speaks too

@@ -31,7 +31,7 @@ _DEVICES = {"Floppy": "floppy", "SerialPort": "serial", "ParallelPort": "paralle
 
 def kind_of(device: Any) -> str:
     """The name of a device's class without its namespace: ``VirtualVmxnet3``."""
-    return type(device).__name__.rpartition(".")[2]
+    return str(device.__class__.__name__).rpartition(".")[2]
 
 
 def facts(one: Mapping[str, Any], hardware: Iterable[Any]) -> dict[str, Any]:
