@@ -13,6 +13,7 @@ from tf.types import Unknown
 from tf.utils import Diagnostics
 
 from . import timeouts
+from .configuration import Configuration
 from .provider import MusterProvider
 from .settings import Settings
 from .sites import SiteSession
@@ -33,7 +34,7 @@ class Asking(Resource):
 
     def __init__(self, provider: MusterProvider) -> None:
         self.provider = provider
-        self.config: dict[str, Any] = {}
+        self.config = Configuration()
 
     def plan_change(self, diags: Diagnostics, prior: State | None, config: dict[str, Any] | None) -> Plan:
         """What apply will make of `prior` (None: there is nothing yet) for `config` (None: it is destroyed)."""

@@ -10,7 +10,7 @@ from muster.model.fleet import Site
 from tf.utils import Diagnostics
 
 from . import values
-from .settings import Settings
+from .settings import SEVERITIES, Settings
 
 
 def untold() -> list[str]:
@@ -22,11 +22,13 @@ def untold() -> list[str]:
 
 
 class Rulebook:
-    """The rules and waivers of one run, read once."""
+    """The rules that may stop a plan, and the waivers, read once."""
 
     def __init__(self, settings: Settings) -> None:
         self.severity = settings.severity
-        self.rules = settings.rules() if settings.packs else ()
+        stops = SEVERITIES[SEVERITIES.index(settings.severity):]
+        self.rules = tuple(rule for rule in (settings.rules() if settings.packs else ())
+                           if rule.severity in stops and "plan" in rule.stages)  # no other can stop a plan
         self.waivers = settings.fleet.waivers
 
     def refuse(self, diags: Diagnostics, desired: values.Desired, name: str | None, site: Site,

@@ -108,11 +108,11 @@ def timeouts(operations: Iterable[str]) -> Nested:
 def filled(value: Mapping[str, Any], known: Iterable[Attribute]) -> dict[str, Any]:
     """`value`, a state that another version of the provider may have written, with the attributes that are `known`
     now."""
-    return {one.name: _filled(value.get(one.name), one) for one in known}
+    return {one.name: _filled(value[one.name], one) if value.get(one.name) is not None else None for one in known}
 
 
 def _filled(value: Any, one: Attribute) -> Any:
-    if value is None or not isinstance(one, Nested):
+    if not isinstance(one, Nested):
         return value
     if one.nesting == "single":
         return filled(value, one.attributes)

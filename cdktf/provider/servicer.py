@@ -11,12 +11,12 @@ from typing import Any
 
 import tf.utils
 from tf.gen import tfplugin_pb2 as pb
-from tf.iface import CreateContext, DeleteContext, UpdateContext
+from tf.iface import CreateContext, DeleteContext, ReadContext, UpdateContext
 from tf.provider import ProviderServicer
 from tf.types import Unknown
 from tf.utils import Diagnostics, read_dynamic_value, to_dynamic_value
 
-from . import timeouts
+from . import configuration, timeouts
 from .log import log
 from .provider import MusterProvider
 from .schema import filled
@@ -31,6 +31,7 @@ def _extension(code: int, data: bytes) -> Any:
 
 
 tf.utils._msgpack_ext_hook = _extension
+_NULL = b"\xc0"  # in msgpack
 
 
 class MusterServicer(ProviderServicer):
@@ -43,6 +44,17 @@ class MusterServicer(ProviderServicer):
         response.server_capabilities.plan_destroy = True
         response.server_capabilities.get_provider_schema_optional = True
         return response
+
+    def ValidateResourceConfig(self, request: Any, context: Any) -> Any:
+        def validate(diags: Diagnostics) -> Any:
+            resource = self.app.new_resource(self._get_res_cls(request.type_name))
+            resource.validate(diags, request.type_name, configuration.read(request.config))
+            return pb.ValidateResourceConfig.Response(diagnostics=diags.to_pb())
+
+        def failed(diags: Diagnostics) -> Any:
+            return pb.ValidateResourceConfig.Response(diagnostics=diags.to_pb())
+
+        return _answered(validate, failed)
 
     def UpgradeResourceState(self, request: Any, context: Any) -> Any:
         def upgrade(diags: Diagnostics) -> Any:
@@ -59,7 +71,11 @@ class MusterServicer(ProviderServicer):
 
     def ReadResource(self, request: Any, context: Any) -> Any:
         def read(diags: Diagnostics) -> Any:
-            return super(MusterServicer, self).ReadResource(request, context)
+            resource = self.app.new_resource(self._get_res_cls(request.type_name))
+            current = read_dynamic_value(request.current_state)
+            state = resource.read(ReadContext(diags, request.type_name), current)
+            same = request.current_state if state == current else _value(state)
+            return pb.ReadResource.Response(new_state=same, diagnostics=diags.to_pb())
 
         def failed(diags: Diagnostics) -> Any:
             return pb.ReadResource.Response(new_state=request.current_state, diagnostics=diags.to_pb())
@@ -70,13 +86,12 @@ class MusterServicer(ProviderServicer):
         def plan(diags: Diagnostics) -> Any:
             resource = self.app.new_resource(self._get_res_cls(request.type_name))
             prior = read_dynamic_value(request.prior_state)
-            gone = read_dynamic_value(request.proposed_new_state) is None
-            config = None if gone else read_dynamic_value(request.config)
-            resource.config = config or {}
-            planned = resource.plan_change(diags, prior, config)
+            gone = request.proposed_new_state.msgpack == _NULL
+            resource.config = configuration.read(request.config)
+            planned = resource.plan_change(diags, prior, None if gone else resource.config)
             paths = [pb.AttributePath(steps=[pb.AttributePath.Step(attribute_name=name)]) for name in planned.replace]
-            return pb.PlanResourceChange.Response(planned_state=_value(planned.state), requires_replace=paths,
-                                                  diagnostics=diags.to_pb())
+            same = request.prior_state if planned.state == prior else _value(planned.state)
+            return pb.PlanResourceChange.Response(planned_state=same, requires_replace=paths, diagnostics=diags.to_pb())
 
         def failed(diags: Diagnostics) -> Any:
             return pb.PlanResourceChange.Response(planned_state=request.prior_state, diagnostics=diags.to_pb())
@@ -87,7 +102,7 @@ class MusterServicer(ProviderServicer):
         def apply(diags: Diagnostics) -> Any:
             resource = self.app.new_resource(self._get_res_cls(request.type_name))
             prior, planned = read_dynamic_value(request.prior_state), read_dynamic_value(request.planned_state)
-            resource.config = read_dynamic_value(request.config) or {}
+            resource.config = configuration.read(request.config)
             if prior is None:
                 state = resource.create(CreateContext(diags, request.type_name), planned)
             elif planned is None:
@@ -107,7 +122,7 @@ class MusterServicer(ProviderServicer):
 
 
 def _value(state: Any) -> Any:
-    return pb.DynamicValue(msgpack=b"\xc0") if state is None else to_dynamic_value(state)
+    return pb.DynamicValue(msgpack=_NULL) if state is None else to_dynamic_value(state)
 
 
 def _answered(work: Callable[[Diagnostics], Any], failed: Callable[[Diagnostics], Any]) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from muster.model.fields import VM_FIELDS
@@ -12,6 +11,7 @@ from tf.types import Unknown
 from tf.utils import Diagnostics
 
 from . import schema, timeouts, values
+from .configuration import Configuration
 from .provider import summary
 from .settings import check_name
 from .vm_apply import VmApplying
@@ -34,9 +34,9 @@ class VmResource(VmPlanning, VmApplying, VmReading):
     def get_schema(cls) -> Schema:
         return schema.vm()
 
-    def validate(self, diags: Diagnostics, type_name: str, config: Mapping[str, Any]) -> None:
+    def validate(self, diags: Diagnostics, type_name: str, config: Configuration) -> None:
         """What is wrong with `config` as far as it is known, and the rules that it fails."""
-        desired = values.read(config)
+        desired = config.desired
         problems = list(desired.problems)
         name, site_name = (config.get(key) for key in ("name", "site"))
         if name is not None and name is not Unknown:

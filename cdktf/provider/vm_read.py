@@ -20,12 +20,10 @@ class VmReading(VmRequest):
         try:
             session = self.session(current["site"])
             there = session.find(current["uuid"])
-            listed = session.vms()
+            if there is None and not session.vms():
+                raise ModelError(words.NO_VM_AT_ALL.format(session.name))
         except (DriverError, ModelError) as error:
             diags.add_error(what, str(error))
-            return current
-        if there is None and not listed:
-            diags.add_error(what, words.NO_VM_AT_ALL.format(session.name))
             return current
         if there is None:
             return None

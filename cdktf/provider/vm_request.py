@@ -6,7 +6,6 @@ from muster.model.vm import VM
 from tf.iface import State
 from tf.types import Unknown
 
-from . import values
 from .asking import Asking
 
 OBSERVED = ("id", "uuid", "address")
@@ -19,7 +18,7 @@ class VmRequest(Asking):
         """What the configuration asks for, as far as it is known; None while it is not known which VM it is."""
         if Unknown in (state["name"], state["site"]):
             return None
-        return self.settings.wanted(state["name"], state["site"], values.read(self.config).spec)
+        return self.settings.wanted(state["name"], state["site"], self.config.desired.spec)
 
 
 def protected(vm: VM) -> bool:
