@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .fields import VM_FIELDS, Field, field
-from .patterns import DATE, FINGERPRINT, IMAGE, LABEL, NAME, PATH, PLACE, SHA256, URI, URL, VMS
+from .patterns import DATE, FINGERPRINT, FOLDER, IMAGE, LABEL, NAME, PATH, PLACE, SHA256, URI, URL, VMS
 
 MAX_VMS = 10_000
 PLATFORMS = ["libvirt", "vsphere", "proxmox"]
@@ -42,6 +42,8 @@ SITE_FIELDS: dict[str, Field] = {
                          "it.", "mark", pattern=PATH),
     "tls": field("dict", "How the site's certificate is verified.", "mark", options=TLS_FIELDS),
     "pool": field("str", "Storage pool of disks that name none.", "mark", pattern=PLACE),
+    "folder": field("str", "Folder below the datacenter's folder of VMs in which VMs are made (vSphere).", "mark",
+                    pattern=FOLDER, example="shop/web"),
     "archive": field("str", "Storage in which the platform keeps backups of its own (Proxmox). The only one if unset.",
                      "mark", pattern=PLACE),
     "tiers": field("dict", "Storage pool of each storage tier.", "mark", keys=LABEL, pattern=PLACE),

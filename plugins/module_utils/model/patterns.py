@@ -6,6 +6,7 @@ NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 LABEL = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 # What a platform calls its networks, pools, hosts and clusters. vCenter's own first network is "VM Network".
 PLACE = r"^[A-Za-z0-9](?:[A-Za-z0-9._ ()+-]{0,78}[A-Za-z0-9._)+-])?$"
+FOLDER = rf"^{PLACE[1:-1]}(?:/{PLACE[1:-1]}){{0,15}}$"
 IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 MAC = r"^(?:[0-9a-f]{2}:){5}[0-9a-f]{2}$"
 CPUSET = r"^[0-9]{1,4}(?:-[0-9]{1,4})?(?:,[0-9]{1,4}(?:-[0-9]{1,4})?){0,255}$"
@@ -28,6 +29,7 @@ MEANING = {
     LABEL: f"{_CHARACTERS} 63 characters",
     PLACE: "use letters, digits, spaces, '.', '_', '-', '+', '(' and ')', beginning with a letter or digit, at most 80 "
     "characters",
+    FOLDER: "write folders one below the other with '/' between them, as 'shop/web'",
     IMAGE: f"{_CHARACTERS} 128 characters",
     MAC: "write six pairs of 0-9 and a-f, such as '52:54:00:12:34:56'",
     CPUSET: "write CPU numbers and ranges, such as '0-3,8'",

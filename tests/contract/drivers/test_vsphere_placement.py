@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from muster.drivers.driver import Conflict, Failed, Template, Unsupported
+from muster.drivers.driver import Conflict, Failed, NotFound, Template, Unsupported
 from muster.drivers.registry import open_site
 from muster.model.fleet import Site
 from muster.model.vm import VM, Mark
@@ -213,3 +213,64 @@ def test_vms_are_made_in_the_pool_of_the_uri_and_stay_there_when_they_move(world
         assert world.inside(vm).resourcePool == gold
     finally:
         driver.close()
+
+
+def folders(world: VsphereWorld, *path: str) -> Any:
+    """Somebody else makes folders of VMs, one below the other; the last of them."""
+    (datacenter,) = (one for one in world.content.rootFolder.childEntity if isinstance(one, vim.Datacenter))
+    made = datacenter.vmFolder
+    for name in path:
+        made = made.CreateFolder(name)
+    return made
+
+
+def into(world: VsphereWorld, folder: str) -> Any:
+    """A driver of a site that names a folder."""
+    return open_site(Site("vc", "vsphere", {**world.access.options, "folder": folder}))
+
+
+def test_vms_are_made_in_the_folder_of_the_site_and_found_wherever_they_are_moved(world: VsphereWorld) -> None:
+    web, other = folders(world, "shop", "web/1"), folders(world, "archive")
+    world.template()
+    with pytest.raises(Conflict, match="there is no folder"):  # a slash of a name is none of the path
+        into(world, "shop/web/1").check(world.wanted("a", **DISK))
+    web.Rename("web")
+    driver = into(world, "shop/web")
+    try:
+        empty, copied, cloned = (world.wanted(name, **DISK) for name in "abc")
+        made = [driver.create(empty, world.mark(empty), None),
+                driver.create(copied, world.mark(copied), Template("debian-12", "debian"))]  # fmt: skip
+        made.append(driver.clone(made[0], cloned, world.mark(cloned)))
+        assert [world.inside(vm).parent for vm in made] == [web, web, web]
+        done(other.MoveIntoFolder_Task([world.inside(vm) for vm in made]))
+        assert [driver.get(str(vm.uuid)) for vm in made] == made
+        assert [world.changes(desired) for desired in (empty, copied, cloned)] == [[], [], []]
+        assert driver.create(empty, world.mark(empty), None) == made[0]  # a retry makes no second one in the folder
+        more = world.wanted("a", **DISK, cpus=2)
+        assert driver.apply(more, made[0], world.changes(more))["cpus"] == 2
+        assert world.inside(made[0]).parent == other
+        driver.delete(made[0])
+        assert len(world.driver.list()) == 2
+    finally:
+        driver.close()
+
+
+@pytest.mark.parametrize(("folder", "words"), [
+    ("shop/wbe", r"no folder of VMs 'shop/wbe' \(did you mean 'web'\); nothing was changed"),
+    ("web", "no folder of VMs 'web'"),
+    ("shop/web/deep", "no folder of VMs 'shop/web/deep'"),
+])  # fmt: skip
+def test_a_folder_that_is_not_there(world: VsphereWorld, folder: str, words: str) -> None:
+    folders(world, "shop", "web")
+    before = world.picture()
+    driver = into(world, folder)
+    desired = world.wanted("a", **DISK)
+    try:
+        with pytest.raises(Conflict, match=words) as caught:
+            driver.check(desired)
+        assert "Mend sites.vc.folder" in str(caught.value.todo)
+        with pytest.raises(NotFound, match=words):
+            driver.create(desired, world.mark(desired), None)
+    finally:
+        driver.close()
+    assert world.picture() == before

@@ -126,7 +126,7 @@ def _create(
     spec = _spec(driver, plan, cluster, wanted)
     for disk in desired["disks"] or ():
         progress(f"{name}: making the disk '{disk['name']}' of {format_size(disk['size'])}")
-    folder, host = driver.places.folder(cluster), cluster.hosts.get(str(desired["host"]))
+    folder, host = driver.places.folder(cluster, name), cluster.hosts.get(str(desired["host"]))
     return driver.tasks.run("make the VM", lambda: folder.CreateVM_Task(spec, cluster.pool, host), name, progress)
 
 
@@ -160,7 +160,7 @@ def _copy(
     spec = vim.vm.CloneSpec(
         location=location, template=False, powerOn=False, config=vim.vm.ConfigSpec(**wanted, **hardware(desired, {}))
     )
-    folder = driver.places.folder(cluster)
+    folder = driver.places.folder(cluster, name)
     progress(f"{name}: copying {plan.title}")
     doing = f"copy '{plan.title}'"
     return driver.tasks.run(doing, lambda: plan.source.CloneVM_Task(folder, name, spec), name, progress)

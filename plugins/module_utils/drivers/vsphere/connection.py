@@ -68,7 +68,8 @@ def context_of(access: Site) -> ssl.SSLContext:
 class Session(Reading):
     """vCenter's API at one site. Raises the contract's errors.
 
-    `place` is what the site's uri names below the address: datacenter, cluster, and pools in it.
+    `place` is what the site's uri names below the address: datacenter, cluster, and pools in it; `folder` the folders
+    below the datacenter's own in which VMs are made.
     """
 
     def __init__(self, access: Site) -> None:
@@ -82,6 +83,7 @@ class Session(Reading):
         uri, host, port = address.https(access, "vCenter", "https://vcenter.example.org/datacenter/cluster")
         self.uri = f"https://{uri.netloc}"
         self.place = tuple(unquote(part) for part in uri.path.split("/") if part)
+        self.folder = tuple(part for part in str(access["folder"] or "").split("/") if part)
         self.account = account(access)
         self.host, self.port, self.tls = host, port or 443, context_of(access)
         self._stub = transport(

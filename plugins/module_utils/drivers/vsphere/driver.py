@@ -44,11 +44,12 @@ class VsphereDriver(Driver):
     """One session with one vCenter.
 
     Options of the site: `uri` (``https://host[/datacenter[/cluster[/pool …]]]``), `credentials`, `tls`, `pool`
-    (datastore of disks that name none), `tiers` (datastores by tier), `ssh` (`user`, `key`).
+    (datastore of disks that name none), `folder` (of VMs that are made), `tiers` (datastores by tier), `ssh` (`user`,
+    `key`).
     """
 
     platform: ClassVar[str] = "vsphere"
-    options = frozenset(("credentials", "tls"))
+    options = frozenset(("credentials", "tls", "folder"))
     # Named one by one: a capability that the contract gains is not claimed by accident.
     capabilities = frozenset(
         {

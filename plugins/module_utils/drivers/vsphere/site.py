@@ -38,7 +38,8 @@ class Places:
 
     session: Session
     _clusters: list[Cluster] | None = None
-    _folders: dict[Any, Any] = field(default_factory=dict)
+    _folders: dict[Any, Any] = field(default_factory=dict)  # by datacenter
+    _below: dict[Any, dict[str, Any]] = field(default_factory=dict)  # folders in folders, by name
 
     def clusters(self) -> list[Cluster]:
         """The clusters that the site's uri leaves open."""
@@ -46,14 +47,27 @@ class Places:
             self._clusters = self._read()
         return self._clusters
 
-    def folder(self, cluster: Cluster) -> Any:
-        """The folder of VMs of the cluster's datacenter."""
-        return self._folders[cluster.datacenter]
+    def folder(self, cluster: Cluster, vm: str) -> Any:
+        """The folder that VMs are made in: that of the cluster's datacenter, or the one below it that the site names.
+        Raises NotFound with the nearest name."""
+        found = self._folders[cluster.datacenter]
+        for name in self.session.folder:
+            below = self._below.get(found, {})
+            if name not in below:
+                raise NotFound(
+                    f"there is no folder of VMs '{'/'.join(self.session.folder)}' "
+                    f"({nearest(name, below).rstrip('?')}); nothing was changed",
+                    site=self.session.site,
+                    vm=vm,
+                    todo=f"Mend sites.{self.session.site}.folder, or make the folder in vCenter",
+                )
+            found = below[name]
+        return found
 
     def _read(self) -> list[Cluster]:
         kinds = {
             vim.Datacenter: ["name", "vmFolder", "hostFolder"],
-            vim.Folder: ["parent"],
+            vim.Folder: ["name", "parent"],
             vim.ComputeResource: ["name", "parent", "resourcePool", "host", "datastore", "network", "configurationEx"],
             vim.ResourcePool: ["name", "parent"],
             vim.HostSystem: ["name"],
@@ -65,6 +79,10 @@ class Places:
         found = dict(self.session.survey(kinds, "look at the clusters"))
         centers = {obj: one for obj, one in found.items() if isinstance(obj, vim.Datacenter)}
         self._folders = {obj: one["vmFolder"] for obj, one in centers.items()}
+        self._below = {}
+        for obj, one in found.items():
+            if isinstance(obj, vim.Folder):
+                self._below.setdefault(one.get("parent"), {})[_name(one)] = obj
         clusters = []
         for obj, one in found.items():
             if not isinstance(obj, vim.ComputeResource):
@@ -140,9 +158,10 @@ class Places:
         return known[name]
 
     def check(self, vm: VM, pools: Iterable[str]) -> None:
-        """Raise Conflict where the cluster lacks a datastore or a network, with the nearest name."""
+        """Raise Conflict where a folder, a datastore or a network is missing, with the nearest name."""
         cluster = self.cluster(vm)
         try:
+            self.folder(cluster, vm.name)
             for pool in pools:
                 self.datastore(cluster, pool, vm.name)
             for nic in vm["nics"] or ():
