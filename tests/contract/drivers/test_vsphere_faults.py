@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import vsphere_proxy
-from muster.drivers.driver import Driver, DriverError, NotFound, Template
+from muster.drivers.driver import Driver, DriverError, Image, NotFound, Template
 from muster.drivers.registry import open_site
 from muster.drivers.vsphere import connection, lease, listing
 from muster.model.fleet import Site
@@ -26,6 +26,7 @@ from vsphere_proxy import FAULTS, UNHEARD, Proxy
 from vsphere_site import VsphereWorld, done, on_vsphere, options
 
 BEFORE: dict[str, Any] = {"cpus": 1, "disks": [{"size": "1 MiB"}], "nics": [{"network": "DC0_DVPG0"}]}
+GROWN = {**BEFORE, "disks": [{"size": "2 MiB"}]}
 AFTER: dict[str, Any] = {
     "cpus": 2,
     "memory": "64 MiB",
@@ -107,17 +108,28 @@ def backup(world: VsphereWorld, driver: Driver, name: str) -> None:
 
 
 def restore(world: VsphereWorld, driver: Driver, name: str) -> None:
-    desired = world.wanted(name, **{**BEFORE, "disks": [{"size": "2 MiB"}]})
+    desired = world.wanted(name, **GROWN)
     with tempfile.TemporaryDirectory() as folder:
-        plain, image = Path(folder, "raw"), Path(folder, "root.qcow2")
-        plain.write_bytes(CONTENT.ljust(1 << 20, b"\0"))
-        subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(plain), str(image)], check=True)
-        driver.restore(desired, world.mark(desired), {"root": image})
+        driver.restore(desired, world.mark(desired), {"root": packed(Path(folder))})
+
+
+def packed(folder: Path) -> Path:
+    """An image of 1 MiB."""
+    plain, image = folder / "raw", folder / "root.qcow2"
+    plain.write_bytes(CONTENT.ljust(1 << 20, b"\0"))
+    subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(plain), str(image)], check=True)
+    return image
+
+
+def of_image(world: VsphereWorld, driver: Driver, name: str) -> None:
+    desired = world.wanted(name, **GROWN)
+    with tempfile.TemporaryDirectory() as folder:
+        driver.create(desired, world.mark(desired), Image("debian", packed(Path(folder)), ""))
 
 
 def came_back(world: VsphereWorld, name: str) -> bool:
     vm = there(world, name)
-    whole = planned(world, name, **{**BEFORE, "disks": [{"size": "2 MiB"}]})
+    whole = planned(world, name, **GROWN)
     return whole and world.flat(vm).read_bytes() == CONTENT.ljust(1 << 20, b"\0")
 
 
@@ -137,6 +149,12 @@ OPERATIONS: dict[str, Operation] = {
         lambda world, driver, name: create(world, driver, name, "debian"),
         lambda world, name: planned(world, name, **AFTER),
         lambda world, name: world.template() if name == "v0" else None,
+    ),
+    "create from an image": Operation(
+        of_image,
+        lambda world, name: planned(world, name, **GROWN)
+        and world.flat(there(world, name)).read_bytes() == CONTENT.ljust(1 << 20, b"\0"),
+        leased=True,
     ),
     "clone": Operation(
         clone,

@@ -18,6 +18,8 @@ def transport(patience: float, **options: Any) -> Any:
     pyvmomi's own limit is for the connection too, and that one is short."""
 
     class Stub(SoapAdapter.SoapStubAdapter):  # type: ignore[misc]
+        cookie: str  # of the session
+
         def InvokeMethod(self, mo: Any, info: Any, args: Any, outerStub: Any = None) -> Any:  # noqa: N802,N803
             return self.asked(mo, info, args)
 

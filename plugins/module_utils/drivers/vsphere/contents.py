@@ -1,5 +1,5 @@
-"""The disks of a VM that is made of what was kept: sent to its host while vCenter holds the VM under a lease. A lease
-that is not completed takes the VM with it."""
+"""The disks of a VM that is made of an image, or of what was kept: sent to its host while vCenter holds the VM under a
+lease. A lease that is not completed takes the VM with it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...model.units import format_size
+from ...model.vm import VM
 from .. import qcow2
-from ..driver import Conflict, Progress
+from ..driver import Conflict, Image, Progress
 from . import devices, lease
 from .plan import Plan
 from .sdk import vim
@@ -19,6 +20,21 @@ from .vmdk import Stream
 
 if TYPE_CHECKING:
     from .driver import VsphereDriver
+
+
+def disk_of(desired: VM, image: Image, site: str) -> str:
+    """The name of the disk that an image becomes: the first. Raises Conflict for a VM without one, and for a file that
+    is no image that stands alone."""
+    qcow2.check_image(image.path, site, desired.name)
+    disks = desired["disks"] or ()
+    if not disks:
+        raise Conflict(
+            f"it has no disk that the image '{image.name}' could become; nothing was made",
+            site=site,
+            vm=desired.name,
+            todo="Give the VM a disk",
+        )
+    return str(disks[0]["name"])
 
 
 def sized(plan: Plan, site: str) -> Plan:

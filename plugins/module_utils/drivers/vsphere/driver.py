@@ -27,7 +27,7 @@ from ..driver import (
     silent,
 )
 from ..ownership import Written, identity, not_owned, taken_over
-from . import backup, build, changes, devices, listing, restore, support, survey
+from . import backup, build, changes, contents, devices, listing, restore, support, survey
 from . import mark as marks
 from .connection import Session
 from .placement import Placement
@@ -60,6 +60,7 @@ class VsphereDriver(Driver):
             Capability.CLONE,
             Capability.BACKUP,
             Capability.RESTORE,
+            Capability.IMAGE,
             Capability.ISOLATE,
             Capability.TEMPLATE,
             Capability.CONSOLE,
@@ -129,16 +130,22 @@ class VsphereDriver(Driver):
     # Making and changing
 
     def create(self, desired: VM, mark: Mark, image: Image | Template | None, progress: Progress = silent) -> VM:
-        if isinstance(image, Image):
-            raise self.lacks(Capability.IMAGE, desired)
         uuid = identity(mark, self.site)
         plan = Plan(desired, uuid, mark)
         found = build.earlier(self, plan, progress)
         if found is not None:
             return found
-        if image is not None:
+        if isinstance(image, Template):
             plan = self._of_template(plan, image)
+        elif image is not None:
+            disk = contents.disk_of(desired, image, self.site)
+            plan = replace(plan, guest=self._guest(plan), contents={disk: image.path})
         return build.make(self, plan, progress)
+
+    def _guest(self, plan: Plan) -> dict[str, str]:
+        """What cloud-init is told of a VM that is made of an image or a template."""
+        hostname = str(plan.desired.state.get("hostname") or plan.desired.name)
+        return cloudinit(self.access["ssh"] or {}, plan.uuid, hostname, self.site, plan.desired.name)
 
     def _of_template(self, plan: Plan, image: Template) -> Plan:
         """The plan as a copy of the template of this name or UUID. Raises NotFound with the nearest name, Ambiguous."""
@@ -153,10 +160,8 @@ class VsphereDriver(Driver):
         (one,) = self.session.properties([source], listing.PATHS, "read the template", desired.name)
         known = [disk.place for disk in devices.disks(one.get("config.hardware.device") or ())]
         names = [disk["name"] for disk in desired["disks"] or ()]
-        hostname = str(desired.state.get("hostname") or desired.name)
-        guest = cloudinit(self.access["ssh"] or {}, plan.uuid, hostname, self.site, desired.name)
         places = {**dict(zip(names, known, strict=False)), **plan.places}
-        return replace(plan, source=source, title=title, guest=guest, places=places)
+        return replace(plan, source=source, title=title, guest=self._guest(plan), places=places)
 
     def clone(self, vm: VM, desired: VM, mark: Mark, progress: Progress = silent) -> VM:
         obj, one = listing.find(self.session, vm)
