@@ -8,7 +8,11 @@ from datetime import date
 
 @dataclass(frozen=True)
 class Waiver:
-    """`vms` are names, or beginnings of names with a star: ``web-1``, ``web-*``, ``*``. `until` is the last day."""
+    """`vms` are names, or beginnings of names with a star: ``web-1``, ``web-*``, ``*``. `until` is the last day.
+
+    A VM of a plan is named by its address too, such as ``aws_instance.web``: that is what a report of a plan shows, and
+    its name may be known only after apply.
+    """
 
     rule: str
     vms: tuple[str, ...]
@@ -16,14 +20,15 @@ class Waiver:
     approver: str
     until: date
 
-    def covers(self, rule: str, vm: str, today: date) -> bool:
-        """Whether it waives `rule` for `vm` on the day `today`."""
-        return today <= self.until and self.concerns(rule, vm)
+    def covers(self, rule: str, vm: str, today: date, address: str = "") -> bool:
+        """Whether it waives `rule` for `vm`, which Terraform knows by `address`, on the day `today`."""
+        return today <= self.until and self.concerns(rule, vm, address)
 
-    def concerns(self, rule: str, vm: str) -> bool:
+    def concerns(self, rule: str, vm: str, address: str = "") -> bool:
         """Whether it names `rule` and `vm`, expired or not."""
         return rule == self.rule and any(
-            vm.startswith(name[:-1]) if name.endswith("*") else vm == name for name in self.vms
+            vm.startswith(name[:-1]) or (address != "" and address.startswith(name[:-1])) if name.endswith("*")
+            else name in (vm, address) for name in self.vms
         )
 
     def sentence(self) -> str:

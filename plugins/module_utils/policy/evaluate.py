@@ -66,13 +66,13 @@ class Waivers:
         for number, waiver in enumerate(self._all):
             self._by_rule.setdefault(waiver.rule, []).append((number, waiver))
 
-    def settle(self, rule: str, vm: str, outcome: str, clause: str) -> Verdict:
+    def settle(self, rule: str, subject: Subject, outcome: str, clause: str) -> Verdict:
         """The verdict as it is once the waivers were asked."""
         for number, waiver in self._by_rule.get(rule, ()):
-            if waiver.covers(rule, vm, self._today):
+            if waiver.covers(rule, subject.name, self._today, subject.address):
                 self._used.add(number)
                 return "waived", waiver.sentence()
-            if waiver.concerns(rule, vm):
+            if waiver.concerns(rule, subject.name, subject.address):
                 clause += f" (the waiver of {waiver.approver} ended on {waiver.until.isoformat()})"
         return outcome, clause
 
@@ -109,7 +109,7 @@ def _judge(document: Mapping[str, Any], table: Table, waivers: Waivers, now: dat
         if table.stage != "plan":
             clause = clause.replace(LATER, UNTOLD)
         if outcome in ("fail", "unknown"):
-            outcome, clause = waivers.settle(rule.id, subject.name, outcome, clause)
+            outcome, clause = waivers.settle(rule.id, subject, outcome, clause)
         codes.append(CODES[outcome])
         table.findings.append(Finding(rule, subject.name, subject.site, table.stage, outcome, clause, subject.address))
     table.add(subject, bytes(codes))

@@ -13,7 +13,8 @@ from .strict_yaml import YamlError, read_file
 from .wording import one_line
 
 _KEYS = ("rule", "vms", "reason", "approver", "until")
-_VMS = re.compile(r"[a-z0-9][a-z0-9-]{0,62}\*?|\*")
+# A name of any platform or an address of Terraform's; a star ends a beginning.
+_VMS = re.compile(r"[^*\x00-\x1f\x7f]{1,1000}\*?|\*")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 MAX_WAIVERS = 10_000
 
@@ -52,7 +53,8 @@ def _waiver(raw: Any, where: str) -> Waiver:
             raise WaiverError(f"{where}: '{key}' is empty, too long or not a text.")
     names = raw["vms"]
     if not isinstance(names, list) or not names or not all(isinstance(n, str) and _VMS.fullmatch(n) for n in names):
-        raise WaiverError(f"{where}: 'vms' is not a list of VM names. Write [web-1, web-*] or ['*'] for all.")
+        raise WaiverError(f"{where}: 'vms' is not a list of VM names. Write [web-1, web-*], addresses of "
+                          "Terraform or ['*'] for all.")
     try:
         if not _DAY.fullmatch(raw["until"]):
             raise ValueError

@@ -116,6 +116,24 @@ def test_waivers(changes: dict[str, Any], today: date, outcome: str, state: str)
     assert (report.findings[0].outcome, report.waivers[0]["state"]) == (outcome, state)
 
 
+# Names as other platforms allow them, and the address, which is what a report of a plan shows: (waiver, VM, address).
+NAMED = [
+    ("SQL_Prod 01.example.org", "SQL_Prod 01.example.org", ""),
+    ("SQL_*", "SQL_Prod 01", ""),
+    ("aws_instance.web", "web-1", "aws_instance.web"),
+    ('module.a["x"].muster_vm.web[0]', "", 'module.a["x"].muster_vm.web[0]'),
+    ("module.shop.*", "", "module.shop.muster_vm.web"),
+]
+
+
+@pytest.mark.parametrize(("written", "name", "address"), NAMED)
+def test_a_waiver_names_a_vm_as_its_platform_or_terraform_does(written: str, name: str, address: str) -> None:
+    documents = [{"name": name, "terraform_address": address, "memory": 1},
+                 {"name": "other", "terraform_address": "muster_vm.other", "memory": 1}]
+    report = check(documents, [rule("memory > `1`")], "live", parse_waivers([waiver(vms=[written])]), date(2026, 1, 1))
+    assert {finding.vm: finding.outcome for finding in report.findings} == {name: "waived", "other": "fail"}
+
+
 def test_an_expired_waiver_is_named_in_the_finding() -> None:
     outcome, sentence = one("memory > `1`", {"memory": 1}, waivers=parse_waivers([waiver(until="2026-01-14")]))
     assert outcome == "fail"
@@ -130,6 +148,7 @@ def test_an_error_and_a_pass_are_not_waived() -> None:
 
 @pytest.mark.parametrize("changes", [
     {"until": "2026-02-30"}, {"until": "soon"}, {"until": "20260115"}, {"vms": []}, {"vms": "web"}, {"vms": ["a*b"]},
+    {"vms": [""]}, {"vms": ["a\nb"]}, {"vms": ["x" * 1001]},
     {"reason": " "}, {"approver": ""}, {"rule": 3}, {"colour": "red"},
 ])
 def test_a_broken_waiver_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
