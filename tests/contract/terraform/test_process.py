@@ -17,7 +17,7 @@ from sites import World
 from tf_runs import OFF, Terraform, flat
 
 pytestmark = real
-VMS, KILLS = (int(os.environ.get(name, "4")) for name in ("MUSTER_KILL_VMS", "MUSTER_KILLS"))
+VMS, KILLS = (20, 30) if os.environ.get("MUSTER_LONG") else (4, 4)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from muster_provider.provider import MusterProvider
 from sites import NETWORK
 from tf_runs import OFF, Terraform, flat
 
-pytestmark = pytest.mark.parametrize("world", ["test", "qemu", "pve"], indirect=True)
+pytestmark = pytest.mark.parametrize("world", ["test", "qemu", "pve", "vsphere"], indirect=True)
 
 
 def test_from_nothing_to_nothing(terraform: Terraform) -> None:
