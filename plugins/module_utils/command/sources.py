@@ -58,10 +58,10 @@ def read(path: str) -> Given:
 
 def _read_input() -> Given:
     from ..terraform import TerraformError
-    from ..terraform.file import MAX_SIZE
+    from ..terraform.file import MAX_SIZE, STANDARD_INPUT
     from ..terraform.reading import parse
 
-    shown = "standard input"
+    shown = STANDARD_INPUT
     data = sys.stdin.buffer.read(MAX_SIZE + 1)
     if len(data) > MAX_SIZE:
         raise CannotCheckError(f"{shown}: has more than the {MAX_SIZE >> 20} MiB that are read. Split the plan with "

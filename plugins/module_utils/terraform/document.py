@@ -121,6 +121,7 @@ def contents(document: Document, source: str) -> Contents:
         for resource in _state(document.values.root_module, found):
             (found.managed if resource.mode == "managed" else data).append(resource)
     else:
+        _whole(document, source)
         for resource in _plan(document, found):
             (found.managed if resource.mode == "managed" else data).append(resource)
         prior = decode(document.prior_state, PriorState | None, "prior_state")  # type: ignore[arg-type]
@@ -154,6 +155,18 @@ def _check(document: Document, source: str) -> None:
             "then plan again", source)
     if document.provider_schemas is not _NOTHING:
         raise TerraformError(f"holds the schemas of providers, neither a plan nor a state; {_MAKE}", source)
+
+
+def _whole(document: Document, source: str) -> None:
+    """Refuse a plan out of which somebody took the changes: nothing would be judged, and all seem well."""
+    if document.resource_changes is not None or document.planned_values is _NOTHING:
+        return
+    planned = decode(document.planned_values, Values | None, "planned_values")  # type: ignore[arg-type]
+    unused = Contents(World((), References(Configuration(), {})), [])
+    for each in _state(planned.root_module if planned is not None else None, unused):
+        if each.mode == "managed":
+            raise TerraformError(f"plans {named(each.address)} and has no resource_changes, which tell what becomes of "
+                                 "it; give all that 'terraform show -json FILE' writes", source)
 
 
 def _plan(document: Document, found: Contents) -> Iterator[Resource]:

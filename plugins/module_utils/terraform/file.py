@@ -9,6 +9,7 @@ from pathlib import Path
 from .errors import TerraformError
 
 MAX_SIZE = 256 << 20
+STANDARD_INPUT = "standard input"
 _MAKE = "write it with 'terraform show -json FILE > plan.json'"
 _UTF8_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -65,10 +66,12 @@ def checked(data: bytes, source: str) -> bytes:
     """`data` without the mark that some editors put first. Raises TerraformError for what is recognisably no JSON."""
     data = data.removeprefix(_UTF8_MARK)
     if data.startswith(b"PK\x03\x04"):
-        name = Path(source).name or "FILE"
+        name = Path(source).name if source != STANDARD_INPUT else "FILE"
+        # The shell would empty a plan of the other's name before Terraform reads it.
+        other = "plan.json" if name != "plan.json" else "plan-in-json.json"
         raise TerraformError(
-            f"is a plan in Terraform's own binary form; run 'terraform show -json {name} > plan.json' where the plan "
-            "was made, and give plan.json", source)
+            f"is a plan in Terraform's own binary form; run 'terraform show -json {name} > {other}' where the plan was "
+            f"made, and give {other}", source)
     if data.startswith(_UTF16_MARKS):
         raise TerraformError(
             "is UTF-16, as Windows PowerShell writes it; run 'terraform show -json FILE | Out-File -Encoding utf8 "

@@ -59,6 +59,16 @@ def test_a_plan_without_vms_is_clean_and_says_so(muster: Muster, folder: Path) -
     assert "plan.json has no VM after apply.\n" in done.out
 
 
+def test_a_binary_plan_on_standard_input_is_told_the_command(muster: Muster, folder: Path,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "plan.bin").write_bytes(b"PK\x03\x04")
+    with (folder / "plan.bin").open(encoding="utf-8") as stream:
+        monkeypatch.setattr("sys.stdin", stream)
+        done = muster("check", "-")
+    assert (done.code, done.out) == (2, "")
+    assert "run 'terraform show -json FILE > plan.json'" in done.err
+
+
 @pytest.mark.parametrize("stdin", ["fleet.yml", "plan.json"])
 def test_standard_input_is_a_fleet_file_or_a_plan(muster: Muster, folder: Path, monkeypatch: pytest.MonkeyPatch,
                                                   stdin: str) -> None:

@@ -43,7 +43,8 @@ BAD = {
     "half a character": (b'{"format_version": "\\ud800"}', "is not valid JSON"),
     "UTF-16": ('{"format_version": "1.2"}'.encode("utf-16"), "is UTF-16, as Windows PowerShell writes it"),
     "gzip": (b"\x1f\x8b\x08\x00", "is compressed"),
-    "a binary plan": (b"PK\x03\x04rest", "run 'terraform show -json plan.json > plan.json'"),
+    # Not 'show -json plan.json > plan.json': the shell would empty the plan before Terraform reads it.
+    "a binary plan": (b"PK\x03\x04rest", "run 'terraform show -json plan.json > plan-in-json.json'"),
     "a log": (b'{"@level":"info","@message":"Terraform 1.11.4"}\n{"@level":"info"}', "is the log of 'terraform plan"),
     "a raw state": (b'{"version":4,"terraform_version":"1.11.4","serial":7,"lineage":"x","resources":[]}',
                     "is a state in Terraform's own form; run 'terraform show -json > state.json'"),
@@ -52,6 +53,10 @@ BAD = {
     "a new version": (of(format_version="2.0"), "has format_version '2.0', and Muster reads 0 and 1"),
     "a strange version": (of(format_version="one"), "has format_version 'one'"),
     "a version of no type": (of(format_version=1.2), "'format_version' is a number where text belongs"),
+    "changes taken out": (
+        b'{"format_version":"1.2","planned_values":{"root_module":{"child_modules":[{"resources":[{"mode":"managed",'
+        b'"address":"module.a.aws_instance.web","type":"aws_instance","values":{}}]}]}}}',
+        "plans 'module.a.aws_instance.web' and has no resource_changes"),
     "errored": (of(errored=True), "is a plan that ended with an error"),
     "changes of no type": (of(resource_changes={}), "'resource_changes' is a mapping where a list belongs"),
     "a change without address": (of(resource_changes=[{"type": "x"}]), "missing required field"),
