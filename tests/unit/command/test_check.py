@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sample_files import Done, change, plan
+from sample_files import VM, Done, change, plan
 
 Muster = Callable[..., Done]
 
@@ -57,6 +57,12 @@ def test_a_plan_without_vms_is_clean_and_says_so(muster: Muster, folder: Path) -
     done = muster("check", "plan.json")
     assert done.code == 0
     assert "plan.json has no VM after apply.\n" in done.out
+
+
+def test_vms_of_one_name_are_counted_one_by_one(muster: Muster, folder: Path) -> None:
+    changes = [change(f"vsphere_virtual_machine.web_{number}", VM, ["create"]) for number in range(3)]
+    (folder / "twins.json").write_text(plan(*changes), encoding="utf-8")
+    assert "\n3 VMs, 1 rule, stage plan: " in muster("check", "twins.json", "--pack", "ours.yml").out
 
 
 def test_a_binary_plan_on_standard_input_is_told_the_command(muster: Muster, folder: Path,

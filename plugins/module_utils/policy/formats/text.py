@@ -48,8 +48,11 @@ def sum_line(checked: Checked, style: Style | None = None) -> str:
     totals = report.totals
     sites = len({subject for table in report.tables for subject in table.subjects
                  if table.rules and table.rules[0].about == "site"})
-    vms = len({(row["name"], row["site"]) for row in checked.vms()})
-    things = [plural(vms, "VM"), *([plural(sites, "site")] if sites else []), plural(len(report.rules), "rule")]
+    # Two of one name in one source are two VMs; in two sources, a plan and its fleet file, one.
+    vms: Counter[tuple[str, str]] = Counter()
+    for part in checked.parts:
+        vms |= Counter((row["name"], row["site"]) for row in part.vms)
+    things = [plural(vms.total(), "VM"), *([plural(sites, "site")] if sites else []), plural(len(report.rules), "rule")]
     stages = report.stage.split("+")
     things.append(f"{'stages' if len(stages) > 1 else 'stage'} {join(stages)}")
     worst = Counter(finding.severity for table in report.tables for finding in table.findings
