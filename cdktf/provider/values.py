@@ -8,11 +8,11 @@ it is written there.
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgpack
 from muster.model.consistency import complete
 from muster.model.errors import ModelError
 from muster.model.fields import VM_FIELDS, Field
@@ -49,7 +49,7 @@ def read(config: Values) -> Desired:
     found: list[ModelError] = []
     normal: dict[str, Any] = {}
     for name, value in spec.items():
-        kept, wrong = _normal_field(name, msgpack.packb(value))
+        kept, wrong = _normal_field(name, json.dumps(value))
         normal.update(kept)
         found.extend(wrong)
     problems = [error for error in found if not _touches(error.keys, unknown)]
@@ -59,11 +59,11 @@ def read(config: Values) -> Desired:
 
 
 @functools.lru_cache(maxsize=1024)
-def _normal_field(name: str, packed: bytes) -> tuple[dict[str, Any], tuple[ModelError, ...]]:
-    """The normal form of one field, which nobody changes, and what is wrong with it. Most of it is the same for a
-    thousand VMs."""
+def _normal_field(name: str, text: str) -> tuple[dict[str, Any], tuple[ModelError, ...]]:
+    """The normal form of one field, given as JSON, and what is wrong with it. Nobody changes it: most of it is the same
+    for a thousand VMs."""
     found: list[ModelError] = []
-    normal = without_unset(layer({name: msgpack.unpackb(packed)}, {name: VM_FIELDS[name]}, (), found))
+    normal = without_unset(layer({name: json.loads(text)}, {name: VM_FIELDS[name]}, (), found))
     return normal, tuple(found)
 
 
