@@ -104,7 +104,7 @@ def test_an_inventory_beside_vmware_vmware(folder: Path) -> None:
     ours = inventory(Path(sys.executable).parent / "ansible-inventory", folder / "muster.yml", 3)
     theirs = inventory(peer(), folder / "vms.yml", 1)
     print(f"\nthe inventory of {COUNT} VMs: {ours:.2f} s; vmware.vmware.vms: {theirs:.2f} s; ratio {ours / theirs:.3f}")
-    assert ours < theirs / 4  # the goal is 1/25: see docs/benchmarks.md
+    assert ours < theirs / 6  # the goal is 1/25: see docs/benchmarks.md
 
 
 def test_a_fleet_of_200_with_nothing_to_do(folder: Path) -> None:
