@@ -25,6 +25,7 @@ _PATH = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_-]{0,127})(?:\.[A-Za-z_][A-Za-z0-9_-
 
 
 LATER = "known only after apply"  # of a plan
+HIDDEN = "sensitive, so it was not read"  # of a plan or a state
 UNTOLD = "not told by the platform"  # of what runs
 
 
@@ -34,22 +35,28 @@ class DocumentError(ValueError):
 
 @dataclass(frozen=True)
 class Absent:
-    """A value that is not there. `settled` is False where it will be there later, such as after Terraform's apply."""
+    """A value that is not there. `settled` is False where it will be there later, such as after Terraform's apply, and
+    where it is `hidden`: there, and not for us."""
 
     path: str = ""
     settled: bool = True
+    hidden: bool = False
+
+    @property
+    def state(self) -> str:
+        """In which way it is missing."""
+        return "not set" if self.settled else HIDDEN if self.hidden else LATER
 
     def reason(self) -> str:
         """A clause for a sentence: what is missing and in which way."""
-        what = self.path or "a value"
-        return f"{what} is not set" if self.settled else f"{what} is {LATER}"
+        return f"{self.path or 'a value'} is {self.state}"
 
 
 def normal(document: Mapping[str, Any]) -> dict[str, Any]:
     """A plain, bounded copy of `document`. Keys that are null are left out: null is "not set".
 
     The key ``unknown`` lists the paths (``memory``, ``tags.owner``, ``disks[0].size``) whose values come only later;
-    each becomes an unsettled `Absent`. Raises DocumentError.
+    each becomes an unsettled `Absent`, a hidden one where ``sensitive`` lists it too. Raises DocumentError.
     """
     if not isinstance(document, Mapping):
         raise DocumentError("is not a mapping of fields")
@@ -57,8 +64,10 @@ def normal(document: Mapping[str, Any]) -> dict[str, Any]:
     paths = copy.pop("unknown", [])
     if not isinstance(paths, list) or len(paths) > MAX_UNKNOWN:
         raise DocumentError(f"has a field 'unknown' that is not a list of at most {MAX_UNKNOWN} paths")
+    sensitive = copy.get("sensitive")
+    hidden = sensitive if isinstance(sensitive, list) else ()
     for path in paths:
-        _forget(copy, path)
+        _forget(copy, path, path in hidden)
     plain: dict[str, Any] = copy
     return plain
 
@@ -147,7 +156,7 @@ def _steps(path: str) -> tuple[str | int, ...]:
     return tuple(int(index) if index else name for name, index in _STEP.findall(path))
 
 
-def _forget(document: dict[str, Any], path: Any) -> None:
+def _forget(document: dict[str, Any], path: Any, hidden: bool) -> None:
     """Put an unsettled `Absent` at `path`. Where the way there is missing, its first missing step is not known."""
     steps = _steps(path) if isinstance(path, str) else ()
     if not steps:
@@ -157,11 +166,11 @@ def _forget(document: dict[str, Any], path: Any) -> None:
         last = number == len(steps) - 1
         if isinstance(step, str) and isinstance(place, dict):
             if last or not isinstance(place.get(step), (dict, list)):
-                place[step] = Absent(path, settled=False)
+                place[step] = Absent(path, settled=False, hidden=hidden)
                 return
         elif isinstance(step, int) and isinstance(place, list) and step < len(place):
             if last or not isinstance(place[step], (dict, list)):
-                place[step] = Absent(path, settled=False)
+                place[step] = Absent(path, settled=False, hidden=hidden)
                 return
         else:
             raise DocumentError(f"has no place {path} that could be unknown")

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..model.units import format_duration, format_size
-from .documents import LATER, Absent
+from .documents import Absent
 from .expressions import Expression
 from .known import UNITS
 from .runtime import truthy
@@ -64,7 +64,7 @@ def _values(expression: Expression, document: Any, before: str, told: set[str], 
             value = _step(value, step)
         name = f"{before}{path}"
         if isinstance(value, Absent):
-            yield f"{name} is {'not set' if value.settled else LATER}"
+            yield f"{name} is {value.state}"
         elif secret or _is_secret(path):
             yield f"{name} is set to another value"
         else:

@@ -106,13 +106,19 @@ class Report:
                         yield Finding(rule, subject.name, subject.site, table.stage, outcome, "", subject.address)
 
     def by_vm(self) -> list[dict[str, Any]]:
-        """The counts of each VM, with its name, its site and `total`: the rules that apply to it."""
-        groups: dict[tuple[str, str], Counter[int]] = {}
+        """The counts of each VM, with its name, its site, its Terraform address where it has one, and `total`: the
+        rules that apply to it. VMs of one name at one site are as many as one stage has; they are told apart by their
+        order."""
+        groups: dict[tuple[str, str, int], tuple[Subject, Counter[int]]] = {}
         for table in self.tables:
+            met: Counter[tuple[str, str]] = Counter()
             for subject, row in zip(table.subjects, table.outcomes, strict=True):
-                groups.setdefault((subject.name, subject.site), Counter()).update(row)
-        return [{"vm": vm, "site": site, **(counts := _counts(found)),
-                 "total": found.total() - counts["not_applicable"]} for (vm, site), found in groups.items()]
+                place = (subject.name, subject.site)
+                groups.setdefault((*place, met[place]), (subject, Counter()))[1].update(row)
+                met[place] += 1
+        return [{"vm": subject.name, "site": subject.site, **({"address": subject.address} if subject.address else {}),
+                 **(counts := _counts(found)), "total": found.total() - counts["not_applicable"]}
+                for subject, found in groups.values()]
 
     def by_rule(self) -> list[dict[str, Any]]:
         """The counts of each rule. A rule that applied to no VM shows as such and does not look passed."""

@@ -47,13 +47,13 @@ def truthy(value: Any) -> bool:
 
 def lost(value: Any, missing: Absent) -> Absent:
     """What a step into `value` gives where it is no object or list: `missing`, or its unsettled twin."""
-    return Absent(missing.path, False) if value.__class__ is Absent and not value.settled else missing
+    return Absent(missing.path, False, value.hidden) if value.__class__ is Absent and not value.settled else missing
 
 
 def of_item(absent: Absent, items: Iterable[Any], item: Any) -> Absent:
     """`absent`, met in `item` of a list: it says in which one."""
     number = next((number for number, one in enumerate(items) if one is item), 0)
-    return Absent(f"{absent.path} of item {number}", absent.settled)
+    return Absent(f"{absent.path} of item {number}", absent.settled, absent.hidden)
 
 
 def later(first: Any, second: Any) -> Any:

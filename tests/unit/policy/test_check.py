@@ -13,6 +13,7 @@ from muster.policy import Report, check, load_rules
 from muster.policy.expressions import compile_expression
 from muster.policy.fixes import FixConflictError
 from muster.policy.fixes import settings as guest_settings
+from muster.policy.formats.checked import Checked, Part, inspected
 from muster.policy.rule import OUTCOMES, Rule
 from muster.policy.selftest import NOW
 from muster.policy.waivers import WaiverError, load_waivers, parse_waivers
@@ -74,6 +75,15 @@ def test_what_a_plan_does_not_tell_comes_with_its_apply() -> None:
     [finding] = check([{"name": "web", "site": "lab", "unknown": ["memory"]}], [rule("memory > `1`", stages=("plan",))],
                       "plan", now=NOW).findings
     assert finding.sentence == "web at lab: this cannot be told: memory is known only after apply."
+
+
+def test_what_is_sensitive_is_said_to_be_and_not_to_come_later() -> None:
+    document = {"name": "web", "site": "lab", "unknown": ["memory", "disks", "cpus"], "sensitive": ["memory", "disks"]}
+    rules = [rule("memory > `1`", stages=("plan",)), rule("disks[0].encrypted", stages=("plan",)),
+             rule("all(disks, &encrypted)", stages=("plan",)), rule("cpus > `1`", stages=("plan",))]
+    found = [finding.sentence for finding in check([document], rules, "plan", now=NOW).findings]
+    assert [("is sensitive, so it was not read" in one, "after apply" in one) for one in found] == [
+        (True, False), (True, False), (True, False), (False, True)]
 
 
 def test_a_guest_that_nobody_looked_into_is_unknown_to_every_rule() -> None:
@@ -186,6 +196,16 @@ def test_the_report_counts_and_sorts() -> None:
     assert both.totals["errors"] == 2  # and a name is no number
     assert both.stage == "live"
     assert (Report("") + report).compliance() == report.compliance()
+
+
+def test_vms_of_one_name_at_one_site_are_counted_one_by_one() -> None:
+    twins = [{"name": "web", "site": "eu", "memory": 1, "terraform_address": f"aws_instance.{name}"} for name in "ab"]
+    planned = check(twins, [rule("memory > `1`", stages=("plan",))], "plan")
+    inside = check([{**one, "guest": {}} for one in twins], [rule("name == 'web'", stages=("guest",))], "guest")
+    assert [(row["address"], row["failed"], row["passed"]) for row in (planned + inside).by_vm()] == [
+        ("aws_instance.a", 1, 1), ("aws_instance.b", 1, 1)]
+    parts = [Part(report, vms=[inspected(one) for one in twins]) for report in (planned, inside)]
+    assert len(Checked("fleet", tuple(parts), (), NOW).vms()) == 2
 
 
 def test_vms_of_one_name_at_two_sites_are_two() -> None:

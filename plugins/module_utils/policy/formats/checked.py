@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -77,8 +78,15 @@ class Checked:
         return self.now.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
     def vms(self) -> list[Mapping[str, Any]]:
-        """The VMs of all parts as a run report lists them, each once."""
-        return list({(vm["name"], vm["site"]): vm for part in self.parts for vm in part.vms}.values())
+        """The VMs of all parts as a run report lists them, each once; twins by name are told apart by their order."""
+        found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+        for part in self.parts:
+            met: Counter[tuple[Any, Any]] = Counter()
+            for vm in part.vms:
+                place = (vm["name"], vm["site"])
+                found[*place, met[place]] = vm
+                met[place] += 1
+        return list(found.values())
 
     def summary(self) -> dict[str, Any]:
         """The part ``compliance`` of a run report without its findings, with the frameworks that were asked for."""
