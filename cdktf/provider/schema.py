@@ -101,7 +101,8 @@ def timeouts(operations: Iterable[str]) -> Nested:
     each = [text(one, f"How long {_DOING[one]} may take, such as `30m`.", optional=True) for one in operations]
     return Nested(NAME, "single", each, optional=True, computed=True, description=(
         "How long Terraform waits for it, in the place of the provider's `timeout`. What is made by then stays, and "
-        "the next apply carries on. Another time-out is no change, but for `delete`, which counts once it was applied."))
+        "the next apply carries on. Another time-out is no change, but for `delete`, which counts once it was "
+        "applied."))
 
 
 def filled(value: Mapping[str, Any], known: Iterable[Attribute]) -> dict[str, Any]:
