@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -101,6 +102,36 @@ def test_a_right_that_is_missing_is_named(world: ProxmoxWorld) -> None:
         world.driver.power(vm, "on")
     with pytest.raises(Denied, match=r"Permission check failed.*VM\.Allocate|Permission check failed"):
         world.driver.delete(vm)
+
+
+@on_proxmox
+@pytest.mark.parametrize("path", ["/vms/100", "/pool/shop", "/storage/local"])
+def test_a_token_that_is_shown_some_vms_is_told_of_none(world: ProxmoxWorld, path: str) -> None:
+    """What it is not shown is not absent: no list, nothing made, nothing deleted."""
+    world.made()
+    vm = world.made("b")
+    world.fake.pools["shop"] = {100}
+    world.fake.grant(TOKEN[0], path, "VM.Audit", "VM.Allocate", "VM.Config.Options", "Datastore.AllocateSpace")
+    before = world.picture()
+    words = r"may not see all VMs \(VM\.Audit on /vms\).*nothing was changed\. Give it that: pveum acl modify"
+    new = world.wanted("c")
+    with contextlib.closing(open_site(world.access)) as driver:
+        calls: list[Callable[[], object]] = [
+            driver.list, lambda: driver.again(vm), lambda: driver.delete(vm),
+            lambda: driver.create(new, world.mark(new), None)]
+        for call in calls:
+            with pytest.raises(Denied, match=words):
+                call()
+    assert world.picture() == before
+
+
+@pytest.mark.parametrize("held", [[], {}, {"/vms": {"VM.Audit": 0}}, {"/": {"VM.Audit": 0}, "/vms": {"Pool.Audit": 1}}])
+@on_proxmox
+def test_a_right_that_no_vm_inherits_is_none(world: ProxmoxWorld, held: Any) -> None:
+    """fakepve's rights are inherited, all of them: these are answers as Proxmox writes them."""
+    world.fake.permissions = held
+    with contextlib.closing(open_site(world.access)) as driver, pytest.raises(Denied, match="may not see all VMs"):
+        driver.list()
 
 
 @on_proxmox

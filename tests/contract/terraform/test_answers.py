@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from proxmox_fake import TOKEN
 from tf_runs import OFF, Terraform, flat
 
 pytestmark = pytest.mark.parametrize("world", ["pve"], indirect=True)
@@ -27,6 +28,11 @@ def rights_are_gone(world: Any, _planted: pytest.MonkeyPatch) -> None:
     world.fake.grant("others@pve", "/", "VM.Audit")
 
 
+def rights_on_one_vm(world: Any, _planted: pytest.MonkeyPatch) -> None:
+    """Proxmox leaves the other one out of the list."""
+    world.fake.grant(TOKEN[0], f"/vms/{world.driver.list()[0].state['vmid']}", "VM.Audit")
+
+
 def a_node_is_down(world: Any, _planted: pytest.MonkeyPatch) -> None:
     world.fake.set_node_offline("pve1")
 
@@ -35,7 +41,7 @@ FAULTS: dict[str, Fault] = {
     "401": answer(401), "403": answer(403), "500": answer(500), "503": answer(503), "595": answer(595),
     "an HTML page": answer(502, html=True), "an HTML page that is fine": answer(200, html=True),
     "401 of one VM": of_one(401), "403 of one VM": of_one(403), "500 of one VM": of_one(500),
-    "no rights": rights_are_gone, "a node that is down": a_node_is_down,
+    "no rights": rights_are_gone, "rights on one VM": rights_on_one_vm, "a node that is down": a_node_is_down,
 }
 
 

@@ -84,6 +84,7 @@ class Api:
         self.session.max_redirects = 0  # an API does not send its callers elsewhere
         self.session.mount("https://", _Pinned(fingerprint))
         self.closed = False
+        self.sees_all = False  # whether the token was seen to be shown every VM
 
     def close(self) -> None:
         """End the session."""
