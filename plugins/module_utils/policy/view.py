@@ -49,6 +49,7 @@ def view(data: Row) -> dict[str, Any]:
         "followed": "changes" in compliance or len(found.dates.numbers) > 1,
         "changes": _changes(compliance),
         "vms": _vms(shown, compliance),
+        "machines": len(rows(data, "vms")) or len(rows(compliance, "vms")),  # without the sites that rules are about
         "told": any(map(_operated, shown)),
         "findings": found,
         "groups": _groups(found),

@@ -18,6 +18,7 @@ from muster.policy.cards import objective
 from muster.policy.html import render
 from muster.policy.run import run_report
 from muster.policy.summary import table, write_report
+from muster.policy.view import view
 from muster.policy.wording import human_duration, human_size, human_time, printable
 
 Make = Callable[[], dict[str, Any]]
@@ -291,3 +292,11 @@ def test_what_a_guest_says_of_itself_is_no_reason_to_have_no_report(guest: Any) 
     report = run_report(seen, [{"inventory_hostname": "web", "muster_guest": guest}], {}, 0.0)
     assert report["vms"][0]["name"] == "web"
     assert report["vms"][0]["os"] is None
+
+
+def test_a_site_that_rules_are_about_is_no_vm() -> None:
+    shown = view({
+        "vms": [{"name": "web", "site": "lab"}],
+        "compliance": {"vms": [{"vm": "web", "site": "lab", "passed": 1}, {"vm": "lab", "site": "lab", "failed": 1}]},
+    })
+    assert (shown["machines"], len(shown["vms"])) == (1, 2)
