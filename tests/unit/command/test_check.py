@@ -26,6 +26,8 @@ MEDIUM    memory-enough  Memory is enough
   web-1 (fleet.yml:6) and web-2 (fleet.yml:6): memory is 2 GiB
   Why  Because.
 
+What a rule expects, and how Ansible and Terraform mend it: muster rules show memory-enough --pack ours.yml
+
 2 VMs, 1 rule, stage spec: 2 failed (2 medium).
 """
 

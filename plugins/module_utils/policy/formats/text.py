@@ -6,12 +6,13 @@ One VM or a thousand, the text stays short: VMs that a rule says the same of are
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from ..remedy import in_words
-from ..rule import SEVERITIES, Finding
+from ..rule import SEVERITIES, Finding, Rule
 from .by_control import controls_text
 from .checked import Checked, Part
 from .words import Style, join, line, plural
@@ -38,6 +39,8 @@ def write(checked: Checked, style: Style | None = None) -> Iterator[str]:
         yield from _unknown(found.get("unknown", ()), where, style)
         yield from _waived(found.get("waived", ()), where, style)
     yield from _aside(checked, style)
+    if found.get("fail") and not checked.frameworks:
+        yield from _more(found["fail"][0][0].of, style)
     yield f"{sum_line(checked, style)}\n"
 
 
@@ -166,6 +169,14 @@ def _waived(pairs: Sequence[Pair], where: _Where, style: Style) -> Iterator[str]
     for (rule, clause), members in said.items():
         yield from style.wrapped(f"  {rule} on {_named([where.name(pair) for pair in members], 4)}: "
                                  f"{line(clause).rstrip('.')}\n")
+    yield "\n"
+
+
+def _more(rule: Rule, style: Style) -> Iterator[str]:
+    """Where a rule is explained: a block says what was found, and how the fleet file mends it."""
+    pack = f" --pack {shlex.quote(line(rule.pack))}" if rule.pack and not rule.pack.startswith("muster/") else ""
+    yield from style.wrapped("What a rule expects, and how Ansible and Terraform mend it: "
+                             f"muster rules show {line(rule.id)}{pack}\n")
     yield "\n"
 
 
