@@ -56,6 +56,7 @@ def observed(expect: Expression, document: dict[str, Any], now: datetime) -> str
 
 def _values(expression: Expression, document: Any, before: str, told: set[str], secret: bool) -> Iterator[str]:
     """What the paths of `expression` are in `document`, as ``path is value``. `secret`: `document` is, as a whole."""
+    paths = [path for path, _steps in expression.steps]
     for path, steps in expression.steps[:_SHOWN]:
         if path in told:
             continue
@@ -65,6 +66,8 @@ def _values(expression: Expression, document: Any, before: str, told: set[str], 
         name = f"{before}{path}"
         if isinstance(value, Absent):
             yield f"{name} is {value.state}"
+        elif isinstance(value, (dict, list)) and any(one.startswith((f"{path}[", f"{path}.")) for one in paths):
+            continue  # a list of how many says less than the item of it that decides
         elif secret or _is_secret(path):
             yield f"{name} is set to another value"
         else:

@@ -60,6 +60,8 @@ OUTCOME = {
     "an item of a list of secrets": ("length(secrets[?value == 'x']) == `0`", None,
                                      {"secrets": [{"name": "a", "value": "x"}]}, "fail",
                                      "web at lab: secrets[a].value is set to another value. Why."),
+    "the item that decides, not its list": ("length(disks) > `0` && disks[0].size > `9`", None,
+                                            {"disks": [{"size": 3}]}, "fail", "web at lab: disks[0].size is 3. Why."),
     "a harmless value of an item with such a name": (
         "length(disks[?!encrypted]) == `0`", None, {"disks": [{"name": "token-store", "encrypted": False}]}, "fail",
         "web at lab: disks[token-store].encrypted is false. Why."),
