@@ -23,6 +23,7 @@ from .connection import code_is, libvirt, told
 
 _CHUNK = 1 << 20
 _STEP = 64 << 20
+_TAIL = 4096  # bytes of an upload that are read back
 _BLANK = 16 << 20  # bytes that the tables of an empty volume take at most
 _PATIENCE = 120.0  # seconds for another volume of the pool to be finished
 
@@ -161,8 +162,11 @@ class Volumes:
             stream = self.connection.newStream()
             try:
                 volume.upload(stream, 0, size)
-                done = told_at = 0
+                done = told_at = end = 0
+                tail = b""  # the last bytes that are not zero
                 while chunk := file.read(_CHUNK):
+                    if said := chunk.rstrip(b"\0"):
+                        end, tail = done + len(said), said[-_TAIL:]
                     while chunk:
                         sent = stream.send(chunk)
                         chunk = chunk[sent:]
@@ -175,6 +179,33 @@ class Volumes:
                 with contextlib.suppress(libvirt.libvirtError):
                     stream.abort()
                 raise
+            # An upload is written in order: where its last bytes are there, all of it is. libvirt now and then loses
+            # the error of a write for which there was no space.
+            if volume.infoFlags(libvirt.VIR_STORAGE_VOL_GET_PHYSICAL)[2] < size or self._part(
+                    volume, end - len(tail), len(tail)) != tail:
+                raise Failed(
+                    f"libvirt reported the upload of {source.name} into the volume '{volume.name()}' as done, yet it "
+                    "is not all there",
+                    site=self.site,
+                    vm=vm,
+                    todo=f"Free space in the storage pool '{pool.name()}', or look at its disks, then run again",
+                )
+
+    def _part(self, volume: Any, start: int, length: int) -> bytes:
+        """`length` bytes of `volume`."""
+        found = b""
+        if length:
+            stream = self.connection.newStream()
+            try:
+                volume.download(stream, start, length)
+                while more := stream.recv(length):
+                    found += more
+                stream.finish()
+            except BaseException:
+                with contextlib.suppress(libvirt.libvirtError):
+                    stream.abort()
+                raise
+        return found
 
     def download(self, volume: Any, target: Path, vm: str, progress: Progress) -> tuple[str, int]:
         """Bring `volume` home into `target`, fsynced. Returns (SHA-256, bytes) of what was received."""
