@@ -44,6 +44,7 @@ from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 from ansible_collections.muster.fleet.plugins.module_utils.drivers.driver import DriverError
 from ansible_collections.muster.fleet.plugins.module_utils.model.errors import ModelError
+from ansible_collections.muster.fleet.plugins.module_utils.model.garbage import kept_for_good
 from ansible_collections.muster.fleet.plugins.module_utils.operations import hosts
 from ansible_collections.muster.fleet.plugins.module_utils.operations.session import connected, read_fleet
 
@@ -61,6 +62,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         """Fill the inventory, from the cache where it is on and fresh."""
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
+        with kept_for_good():
+            self._fill(path, cache)
+
+    def _fill(self, path, cache):
         key = self.get_cache_key(path)
         self.load_cache_plugin()
         use = self.get_option("cache") and cache

@@ -11,6 +11,7 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -132,9 +133,12 @@ def libvirt_site(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def proxmox_site(folder: Path) -> Iterator[dict[str, Any]]:
+def proxmox_site(folder: Path, latency: float = 0) -> Iterator[dict[str, Any]]:
     certificate, key, _der = make_cert(str(folder), hosts=("127.0.0.1",))
-    serving = Serving(Proxmox(), certificate, key)
+    proxmox = Proxmox()
+    proxmox.time_scale = 1.0  # its seconds are real ones
+    proxmox.slow_network(latency)
+    serving = Serving(proxmox, certificate, key)
     token = folder / "token"
     token.write_text("=".join(TOKEN) + "\n", encoding="utf-8")
     try:
@@ -144,11 +148,17 @@ def proxmox_site(folder: Path) -> Iterator[dict[str, Any]]:
         serving.stop()
 
 
+def far_proxmox_site(folder: Path) -> AbstractContextManager[dict[str, Any]]:
+    """One that takes 20 ms for each answer, as over a network."""
+    return proxmox_site(folder, 0.02)
+
+
 @pytest.mark.usefixtures("plugins")
-@pytest.mark.parametrize(("site", "most"), [(libvirt_site, 30), (proxmox_site, 3)], ids=["libvirt", "proxmox"])
+@pytest.mark.parametrize(("site", "most"), [(libvirt_site, 30), (proxmox_site, 3), (far_proxmox_site, 1.3)],
+                         ids=["libvirt", "proxmox", "proxmox 20 ms away"])
 def test_an_apply_of_100(tmp_path: Path, site: Any, most: float) -> None:
     """Beside the driver's own bulk converge, and beside what Terraform itself takes for a hundred resources."""
-    spec = {**SPEC, "nics": [{"network": "vmbr0"}]} if site is proxmox_site else SPEC
+    spec = SPEC if site is libvirt_site else {**SPEC, "nics": [{"network": "vmbr0"}]}
     vms = {f"vm-{number}": spec for number in range(100)}
     for name in ("peer", "ours", "theirs"):
         (tmp_path / name).mkdir()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..model.garbage import no_search_for_cycles
 from . import file
 from .document import Contents, Document, contents
 from .draft import Draft
@@ -42,21 +42,16 @@ def read_document(path: str | os.PathLike[str]) -> Reading:
 
 def parse(data: bytes, source: str = "") -> Reading:
     """`data`, the bytes of such a file; `source` names it in errors. Raises TerraformError."""
-    # Documents are many objects and no cycles; the collector would walk all of them again and again.
-    collecting = gc.isenabled()
-    gc.disable()
     try:
-        document = _decoded(file.checked(data, source))
-        return _reading(document, contents(document, source))
+        with no_search_for_cycles():
+            document = _decoded(file.checked(data, source))
+            return _reading(document, contents(document, source))
     except TerraformError as error:
         error.source = source
         raise
     except RecursionError:
         raise TerraformError("is nested too deeply for a plan; make it again with 'terraform show -json FILE > "
                              "plan.json'", source) from None
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def _decoded(data: bytes) -> Document:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from ...model.garbage import no_search_for_cycles
 from ..driver import DriverError, Unreachable
 from .errors import error_of, names
 from .sdk import vim, vmodl
@@ -65,7 +65,7 @@ class Reading:
         def ask(view: Any) -> tuple[list[Found], list[Result]]:
             found = self._shown(view, kinds, doing, beside)
             read = reader(found)
-            with _no_search_for_cycles():
+            with no_search_for_cycles():
                 return found, self._shown(view, many, doing, None, self._lightly, read)
 
         return self._viewed({**kinds, **many}, doing, beside, ask)
@@ -132,19 +132,6 @@ class Reading:
                 upcoming = ahead.submit(self.do, doing, act, vm) if answer.token else None
                 yield answer
                 answer = upcoming.result() if upcoming else None
-
-
-@contextlib.contextmanager
-def _no_search_for_cycles() -> Iterator[None]:
-    """What pages are made of has no cycles, and Python's search for them, each time that there is more, is half of all
-    the time that it takes to read a site."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def whole(answer: Any) -> Any:
