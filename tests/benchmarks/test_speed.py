@@ -28,10 +28,10 @@ def fleet_text(count: int, uri: str) -> str:
     return HEAD % uri + "".join(ENTRY % (number, number) for number in range(count))
 
 
-def median(work: Callable[[], object]) -> float:
-    """Seconds that `work` takes, the median of five."""
+def median(work: Callable[[], object], rounds: int = 5) -> float:
+    """Seconds that `work` takes, the median."""
     taken = []
-    for _round in range(5):
+    for _round in range(rounds):
         start = time.perf_counter()
         work()
         taken.append(time.perf_counter() - start)

@@ -238,6 +238,9 @@ class Compiler(ListVisitor):
         if not unsure:
             out.put(test)
             return
+        if all(value.kind == "number" for value in unsure):  # or not there
+            self.unless_absent(name, unsure, lambda: out.put(test))
+            return
         numbers = " and ".join(f"({value.atom}.__class__ is int or {value.atom}.__class__ is float)"
                                for value in unsure)
         with out.block(f"if {numbers}:"):
