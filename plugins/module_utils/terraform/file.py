@@ -12,7 +12,7 @@ MAX_SIZE = 256 << 20
 STANDARD_INPUT = "standard input"
 _MAKE = "write it with 'terraform show -json FILE > plan.json'"
 _UTF8_MARK = b"\xef\xbb\xbf"
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_UTF16 = (b"\xff\xfe", b"\xfe\xff", b"{\0", b"\0{")  # with its mark, and without
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
@@ -72,7 +72,7 @@ def checked(data: bytes, source: str) -> bytes:
         raise TerraformError(
             f"is a plan in Terraform's own binary form; run 'terraform show -json {name} > {other}' where the plan was "
             f"made, and give {other}", source)
-    if data.startswith(_UTF16_MARKS):
+    if data.startswith(_UTF16):
         raise TerraformError(
             "is UTF-16, as Windows PowerShell writes it; run 'terraform show -json FILE | Out-File -Encoding utf8 "
             "plan.json'", source)

@@ -42,6 +42,7 @@ BAD = {
     "not UTF-8": (b'{"format_version": "\xff\xfe"}', "is not valid JSON"),
     "half a character": (b'{"format_version": "\\ud800"}', "is not valid JSON"),
     "UTF-16": ('{"format_version": "1.2"}'.encode("utf-16"), "is UTF-16, as Windows PowerShell writes it"),
+    "UTF-16 without its mark": ('{"format_version": "1.2"}'.encode("utf-16-le"), "is UTF-16"),
     "gzip": (b"\x1f\x8b\x08\x00", "is compressed"),
     # Not 'show -json plan.json > plan.json': the shell would empty the plan before Terraform reads it.
     "a binary plan": (b"PK\x03\x04rest", "run 'terraform show -json plan.json > plan-in-json.json'"),
