@@ -91,12 +91,16 @@ def _counted(row: Row, *names: str) -> dict[str, Any]:
 
 
 def _vms(shown: list[dict[str, Any]], compliance: Row) -> list[dict[str, Any]]:
-    """The counts by VM, the worst first, with what a run said of each."""
+    """The counts by VM, the worst first, with what a run said of each. Twins by name have their addresses too."""
     known = {(str(card["name"]), str(card["site"])): card for card in shown}
+    named = Counter((str(row.get("vm", "")), str(row.get("site", ""))) for row in rows(compliance, "vms"))
     found = []
     for row in rows(compliance, "vms"):
-        card = known.get((str(row.get("vm", "")), str(row.get("site", ""))), {})
-        found.append({**_counted(row, "vm", "site"), "health": card.get("health", ""), "drill": card.get("drill", "")})
+        name = str(row.get("vm", "")), str(row.get("site", ""))
+        card, counted = known.get(name, {}), _counted(row, "vm", "site")
+        if named[name] > 1:
+            counted["site"] = " · ".join(filter(None, (name[1], str(row.get("address", "")))))
+        found.append({**counted, "health": card.get("health", ""), "drill": card.get("drill", "")})
     return sorted(found, key=lambda vm: (-vm["failed"] - vm["errors"], -vm["unknown"], str(vm["vm"])))
 
 

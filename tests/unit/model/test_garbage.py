@@ -1,4 +1,4 @@
-"""The search for cycles: off where much is made, on again whatever happened; what is kept goes when its successor comes."""
+"""The search for cycles: off where much is made, on again whatever happened; and what is kept goes in the end."""
 
 from __future__ import annotations
 
@@ -28,12 +28,16 @@ def as_it_was() -> Iterator[None]:
 @pytest.mark.parametrize("quiet", [no_search_for_cycles, kept_for_good])
 @pytest.mark.parametrize("on", [True, False])
 def test_the_search_is_as_it_was(quiet: Callable[[], AbstractContextManager[None]], on: bool) -> None:
-    (gc.enable if on else gc.disable)()
-    with pytest.raises(KeyError), quiet():
-        with no_search_for_cycles():
+    def make() -> None:
+        with quiet():
+            with no_search_for_cycles():
+                assert not gc.isenabled()
             assert not gc.isenabled()
-        assert not gc.isenabled()
-        raise KeyError
+            raise KeyError
+
+    (gc.enable if on else gc.disable)()
+    with pytest.raises(KeyError):
+        make()
     assert gc.isenabled() is on
 
 

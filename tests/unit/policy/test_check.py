@@ -16,6 +16,7 @@ from muster.policy.fixes import settings as guest_settings
 from muster.policy.formats.checked import Checked, Part, inspected
 from muster.policy.rule import OUTCOMES, Rule
 from muster.policy.selftest import NOW
+from muster.policy.view import view
 from muster.policy.waivers import WaiverError, load_waivers, parse_waivers
 
 BASELINE = load_rules(["muster/baseline"])
@@ -207,7 +208,10 @@ def test_vms_of_one_name_at_one_site_are_counted_one_by_one() -> None:
     assert [(row["address"], row["failed"], row["passed"]) for row in (planned + inside).by_vm()] == [
         ("aws_instance.a", 1, 1), ("aws_instance.b", 1, 1)]
     parts = [Part(report, vms=[inspected(one) for one in twins]) for report in (planned, inside)]
-    assert len(Checked("fleet", tuple(parts), (), NOW).vms()) == 2
+    checked = Checked("fleet", tuple(parts), (), NOW)
+    assert len(checked.vms()) == 2
+    shown = view(checked.data())["vms"]
+    assert [row["site"] for row in shown] == ["eu · aws_instance.a", "eu · aws_instance.b"]
 
 
 def test_vms_of_one_name_at_two_sites_are_two() -> None:
