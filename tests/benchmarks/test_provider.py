@@ -160,26 +160,39 @@ def test_an_apply_of_100(tmp_path: Path, site: Any, most: float) -> None:
     """Beside the driver's own bulk converge, and beside what Terraform itself takes for a hundred resources."""
     spec = SPEC if site is libvirt_site else {**SPEC, "nics": [{"network": "vmbr0"}]}
     vms = {f"vm-{number}": spec for number in range(100)}
-    for name in ("peer", "ours", "theirs"):
-        (tmp_path / name).mkdir()
-    with site(tmp_path / "peer") as access:
-        fleet = load_fleet(json.dumps({"fleet": "bench", "sites": {"lab": {**access, "parallel": 10}}, "vms": vms}))
-        driver = open_site(fleet.sites["lab"])
-        start = time.perf_counter()
-        assert all(one.changed for one in converge.converge(fleet, {"lab": driver}))
-        alone = time.perf_counter() - start
-        driver.close()
+    (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "main.tf.json").write_text(json.dumps(
         {"resource": {"terraform_data": {name: {"input": {"name": name, **spec}} for name in vms}}}))
     terraform(tmp_path / "theirs", "init")
     theirs = terraform(tmp_path / "theirs", "apply", "-auto-approve")
-    with site(tmp_path / "ours") as access:
-        (tmp_path / "ours" / "main.tf.json").write_text(json.dumps({
-            "terraform": {"required_providers": {"muster": {"source": SOURCE}}},
-            "provider": {"muster": {"fleet": "bench", "sites": {"lab": access}, "packs": []}},
-            "resource": {"muster_vm": {name: {"name": name, **spec} for name in vms}},
-        }))
-        ours = terraform(tmp_path / "ours", "apply", "-auto-approve")
+    rounds = [(converged(site, vms, tmp_path / f"peer{number}"), applied(site, vms, tmp_path / f"ours{number}"))
+              for number in range(3)]
+    alone, ours = (sorted(taken)[1] for taken in zip(*rounds, strict=True))
     print(f"\nan apply of 100 VMs: {ours:.2f} s; converge alone: {alone:.2f} s, ratio {ours / alone:.2f}; "
           f"100 terraform_data: {theirs:.2f} s")
     assert ours / alone < most  # the goal is 1.3: see docs/benchmarks.md
+
+
+def converged(site: Any, vms: dict[str, Any], folder: Path) -> float:
+    """Seconds that `converge` takes to make the VMs."""
+    folder.mkdir()
+    with site(folder) as access:
+        fleet = load_fleet(json.dumps({"fleet": "bench", "sites": {"lab": {**access, "parallel": 10}}, "vms": vms}))
+        driver = open_site(fleet.sites["lab"])
+        start = time.perf_counter()
+        assert all(one.changed for one in converge.converge(fleet, {"lab": driver}))
+        taken = time.perf_counter() - start
+        driver.close()
+    return taken
+
+
+def applied(site: Any, vms: dict[str, Any], folder: Path) -> float:
+    """Seconds that `terraform apply` takes to make them."""
+    folder.mkdir()
+    with site(folder) as access:
+        (folder / "main.tf.json").write_text(json.dumps({
+            "terraform": {"required_providers": {"muster": {"source": SOURCE}}},
+            "provider": {"muster": {"fleet": "bench", "sites": {"lab": access}, "packs": []}},
+            "resource": {"muster_vm": {name: {"name": name, **spec} for name, spec in vms.items()}},
+        }))
+        return terraform(folder, "apply", "-auto-approve")
