@@ -27,6 +27,12 @@ def with_values(**values: Any) -> bytes:
     return json.dumps(plan({"resources": [{"address": "aws_instance.web", "values": values}]})).encode()
 
 
+def typed(**expressions: Any) -> bytes:
+    """A plan of what Terraform made of a configuration: it keeps the keys that the schema has."""
+    made = {"address": "muster_vm.a", "values": {"name": "a"}}
+    return json.dumps(plan({"resources": [made], "expressions": {"muster_vm.a": expressions}})).encode()
+
+
 def twice() -> bytes:
     return json.dumps(plan({"resources": [INSTANCE, INSTANCE]})).encode()
 
@@ -80,12 +86,29 @@ BAD = {
     "a muster_vm of no type": (
         json.dumps(plan({"resources": [{"address": "muster_vm.a", "values": {"disks": [{"size": []}]}}]})).encode(),
         "'muster_vm.a': 'disks[0].size' is not text"),
+    "a muster_vm with no such field": (
+        typed(protection={"constant_value": {"rpo": "24h", "delition": True}}),
+        "'muster_vm.a': 'protection.delition' is no field, and Terraform dropped it without a word; did you mean "
+        "'deletion'?"),
+    "a muster_vm with no such field of a field": (
+        typed(protection={"constant_value": {"keep": {"dayly": 1}}}), "'protection.keep.dayly' is no field"),
+    "a muster_vm with no such field of a disk": (
+        typed(disks={"constant_value": [{"size": "1 GiB"}, {"iops_limt": 1}]}), "'disks[1].iops_limt' is no field"),
+    "a muster_vm with no such time-out": (
+        typed(timeouts={"constant_value": {"creat": "1h"}}), "'timeouts.creat' is no field"),
     "deep nesting": (b'{"format_version":"1.2","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "is nested too deeply"),
     "deep nesting in a shadow": (
         b'{"format_version":"1.2","resource_changes":[{"address":"aws_instance.a","type":"aws_instance","name":"a",'
         b'"change":{"actions":["create"],"after":{},"after_unknown":{"tags":' + b"[" * 900 + b"true" + b"]" * 900
         + b"}}}]}", "is nested too deeply"),
 }
+
+
+def test_what_is_written_right_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_bytes(typed(disks={"constant_value": [{"size": "1 GiB"}]}, timeouts={"constant_value": {"create": "1h"}},
+                           tags={"constant_value": {"owner": "shop"}}, protection={"references": ["var.protection"]}))
+    assert len(read_document(path).vms) == 1
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...model.errors import nearest
 from ...model.fields import VM_FIELDS, Field
 from ...model.units import parse_duration, parse_size
 from ..draft import Draft, Part
@@ -14,17 +15,37 @@ from ..shapes import MAX_NUMBER
 from ..world import World
 
 _TYPES = {"str": str, "int": int, "bool": bool}
+_TIMEOUTS: Any = {"options": {"create": {}, "update": {}, "delete": {}}}  # of the resource, and nothing of a VM
 _WORDS = {"str": "text", "int": "a whole number", "bool": "true or false", "list": "a list", "dict": "a mapping"}
 
 
 def read_vm(resource: Resource, draft: Draft, world: World) -> None:
     """The document of a ``muster_vm``."""
+    for name, entry in {**VM_FIELDS, "timeouts": _TIMEOUTS}.items():
+        if "options" in entry:
+            written = world.references.expression(resource, (name,))
+            if isinstance(written, dict):
+                _all_known(written.get("constant_value"), entry, name, resource.address)
     values = resource.read(dict)
     draft.document["owned"] = True  # Muster's own resource writes the ownership mark
     draft.root.put("name", _scalar(values.get("name"), {"type": "str", "muster": {}}, "name", resource.address), "name")
     for name in ("site", "uuid"):
         draft.root.put(name, _scalar(values.get(name), {"type": "str", "muster": {}}, name, resource.address), name)
     _fill(draft.root, values, VM_FIELDS, "", resource.address)
+
+
+def _all_known(written: Any, entry: Mapping[str, Any], path: str, address: str) -> None:
+    """Refuse what Terraform dropped without a word, as it does with each key of an object that its schema lacks. The
+    configuration still has it, where the attribute is a constant."""
+    if isinstance(written, list):
+        for index, item in enumerate(written):
+            _all_known(item, entry, f"{path}[{index}]", address)
+    elif isinstance(written, dict) and "options" in entry:
+        for key, value in written.items():
+            if key not in entry["options"]:
+                told = f"{named(f'{path}.{key}')} is no field, and Terraform dropped it without a word"
+                raise TerraformError(f"{named(address)}: {told}; {nearest(key, entry['options'])}")
+            _all_known(value, entry["options"][key], f"{path}.{key}", address)
 
 
 def _fill(part: Part, values: Mapping[str, Any], fields: Mapping[str, Field], where: str, address: str) -> None:
