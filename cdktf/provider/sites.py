@@ -145,11 +145,20 @@ class Sites:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._lock = threading.Lock()
         self.made: set[str] = set()  # UUIDs that this run made or adopted
+        self._planned: dict[str, set[str]] = {}  # of a VM, by its UUID: "kept", "deleted"
         self._all = {name: SiteSession(settings, name) for name in settings.fleet.sites}
 
     def __getitem__(self, name: str) -> SiteSession:
         return self._all[name]
+
+    def both(self, uuid: str, planned: str) -> bool:
+        """Whether this plan keeps the VM and deletes it, now that one of its resources is `planned` so."""
+        with self._lock:
+            found = self._planned.setdefault(uuid, set())
+            found.add(planned)
+            return len(found) > 1
 
     def __iter__(self) -> Iterator[SiteSession]:
         return iter(self._all.values())

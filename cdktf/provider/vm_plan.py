@@ -41,7 +41,19 @@ class VmPlanning(VmRequest):
         there = self.session(prior["site"]).find(prior["uuid"])
         if there is not None and protected(there):
             diags.add_error(f"Unable to delete {words.called(prior)}", words.PROTECTED.format(words.called(prior)))
+        elif there is not None:
+            self._planned(diags, there, "deleted")
         return Plan(None)
+
+    def _planned(self, diags: Diagnostics, there: VM, planned: str) -> None:
+        """Refuse a plan that keeps a VM as one resource and deletes it as another: whichever apply does first, the VM
+        is gone."""
+        sites = self.provider.sites
+        if sites is not None and sites.both(str(there.uuid), planned):
+            name = words.called({"name": there.name, "site": there.site})
+            just_now = str(there.uuid) in sites.made  # during an apply: create_before_destroy
+            diags.add_error(f"Unable to keep and to delete {name}",
+                            words.MADE_JUST_NOW.format("VM") if just_now else words.KEPT_AND_DELETED)
 
     def _plan_create(self, diags: Diagnostics, config: dict[str, Any]) -> Plan:
         state = {**config, **values.planned(config, None), **dict.fromkeys(OBSERVED, Unknown),
@@ -61,8 +73,10 @@ class VmPlanning(VmRequest):
         """
         from muster.operations.converge import converge
 
-        settings, listed = self.settings, session.vms()
-        if not any(vm.mark is not None and self.bears(vm, self.config["name"]) for vm in listed):
+        settings, bearing = self.settings, [vm for vm in session.vms() if self.bears(vm, self.config["name"])]
+        for vm in bearing:
+            self._planned(diags, vm, "kept")
+        if not bearing:
             drivers = {session.name: session.remembered(desired.name)}
             for outcome in converge(settings.fleet_of(desired), drivers, check=True):
                 if outcome.error:
@@ -75,6 +89,8 @@ class VmPlanning(VmRequest):
             state["site"] = prior["site"]
         session = self.session(prior["site"])
         there = session.find(prior["uuid"])
+        if there is not None:
+            self._planned(diags, there, "kept")
         replace = [key for key in ("name", "site") if state[key] != prior[key]]
         if replace:
             if there is not None and protected(there):

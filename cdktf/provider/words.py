@@ -21,6 +21,12 @@ MADE_JUST_NOW = (
     "This run has just taken the {0} into the state again: a {0}'s identity is its name, so the new one cannot be "
     "made before the old one is deleted. Nothing was deleted: remove create_before_destroy."
 )
+KEPT_AND_DELETED = (
+    "One resource of this plan is this VM, and another that is this VM too is to be deleted: the VM would be gone with "
+    "its disks. Nothing was changed. If the resource was renamed, or moved into a module or a for_each, say so with a "
+    "'moved' block; if it was imported anew, take the old one out of the state with 'terraform state rm'; if the VM is "
+    "to be made anew, use 'terraform apply -replace'."
+)
 NO_SUCH_VM = (
     "Site '{}' has {} that bears the mark of the fleet '{}' for '{}'. Nothing was done: name a VM of the fleet, best "
     "as vm = muster_vm.web.name, so that it is made before."

@@ -135,6 +135,26 @@ def test_create_before_destroy_deletes_nothing(terraform: Terraform) -> None:
     assert terraform.there()["a"].uuid == uuid
 
 
+@pytest.mark.parametrize("again", ["made", "imported"])
+def test_a_resource_with_another_name_deletes_nothing(terraform: Terraform, again: str) -> None:
+    """Terraform would delete the VM as the old resource, and believe that the new one is there."""
+    terraform.vms = {"a": OFF}
+    terraform.apply()
+    before, uuid = terraform.world.picture(), terraform.there()["a"].uuid
+    terraform.vms = {"b": {**OFF, "name": terraform.name("a")}}
+    if again == "imported":
+        site = terraform.world.access.name
+        terraform.more = {"import": [{"to": "muster_vm.b", "id": f"{site}/{terraform.name('a')}"}]}
+    assert "say so with a 'moved' block" in terraform.refused()
+    assert terraform.world.picture() == before
+    terraform.more = {"moved": [{"from": "muster_vm.a", "to": "muster_vm.b"}]}
+    terraform.apply()
+    assert terraform.plan() == {}
+    assert terraform.there()["a"].uuid == uuid
+    terraform.run("destroy", "-auto-approve")
+    assert terraform.there() == {}
+
+
 def test_a_lost_answer(terraform: Terraform) -> None:
     """What an earlier try made, or Ansible, bears the mark: it is taken into the state and not made twice."""
     made = terraform.world.made("a", power="off")
