@@ -46,7 +46,7 @@ from ansible_collections.muster.fleet.plugins.module_utils.drivers.driver import
 from ansible_collections.muster.fleet.plugins.module_utils.model.errors import ModelError
 from ansible_collections.muster.fleet.plugins.module_utils.model.garbage import kept_for_good
 from ansible_collections.muster.fleet.plugins.module_utils.operations import hosts
-from ansible_collections.muster.fleet.plugins.module_utils.operations.session import connected, read_fleet
+from ansible_collections.muster.fleet.plugins.module_utils.operations.session import connected, list_all, read_fleet
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
@@ -90,7 +90,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             with connected(fleet) as drivers:
                 for warning in filter(None, (fleet.sites[name].warning for name in drivers)):
                     self.display.warning(warning)
-                listed = [vm for driver in drivers.values() for vm in driver.list()]
+                listed = [vm for vms in list_all(drivers).values() for vm in vms]
         except (DriverError, ModelError) as error:
             raise AnsibleParserError(str(error)) from error
         return {

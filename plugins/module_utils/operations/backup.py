@@ -19,7 +19,7 @@ from ..model.normal import normalise
 from ..model.vm import VM, Mark
 from . import archives, named, retention
 from .repository import Damaged, Part, Repository, RestorePoint, verify
-from .session import actual_of, chosen, each, new_operation, width
+from .session import actual_of, chosen, each, list_all, new_operation, width
 
 STAMP = "/var/lib/muster/stamp"
 CHAIN_LENGTH = 7  # incrementals after which a full is taken: a chain is as strong as its weakest file
@@ -72,7 +72,7 @@ def backup(
     """A restore point of each VM. `kind`: ``full``, ``incremental`` (a full where none can be built upon), or ``auto``:
     incremental with a full after each `CHAIN_LENGTH`. With a `name` it is taken once: one that bears the name, or is
     the id that `name` is, is adopted."""
-    listed = {site: driver.list() for site, driver in drivers.items()}
+    listed = list_all(drivers)
 
     def work(vm: VM) -> Outcome:
         driver = drivers[vm.site]

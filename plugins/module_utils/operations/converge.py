@@ -14,7 +14,7 @@ from ..model.fleet_planner import FleetPlan, VMPlan, plan_fleet
 from ..model.planner import Change, describe, render
 from ..model.vm import VM, Mark
 from . import images, needed
-from .session import chosen, each, new_operation, only, width
+from .session import chosen, each, list_all, new_operation, only, width
 from .waves import waves_of
 
 NOT_BEGUN = "not_begun"  # how of a VM that was left because one failed before it
@@ -51,8 +51,8 @@ def see(fleet: Fleet, drivers: Mapping[str, Driver]) -> list[VM]:
     """All VMs of the sites, one listing a site. What an interrupted run left half made is not a VM yet."""
     return [
         vm
-        for driver in drivers.values()
-        for vm in driver.list()
+        for listed in list_all(drivers).values()
+        for vm in listed
         if vm.mark is None or vm.mark.fleet != fleet.name or vm.state.get("built", True)
     ]
 
@@ -300,7 +300,7 @@ def remove(
     A VM that is protected from deletion stays.
     """
     wanted = {(vm.site, vm.mark.vm): vm for vm in chosen(fleet, names) if vm.mark}
-    listed = [vm for driver in drivers.values() for vm in driver.list()]
+    listed = [vm for vms in list_all(drivers).values() for vm in vms]
     ours = only(vm for vm in listed if vm.mark is not None and vm.mark.fleet == fleet.name)
     found = {(vm.site, vm.owner.vm): vm for vm in ours}
 

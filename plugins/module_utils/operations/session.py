@@ -132,6 +132,15 @@ def each(
         return list(pool.map(one, items))
 
 
+def list_all(drivers: Mapping[str, Driver]) -> dict[str, list[VM]]:
+    """The VMs of each site, by its name; all sites are asked at the same time. Raises what the first of those that fail
+    raised: a site is never left out."""
+    if len(drivers) <= 1:
+        return {site: driver.list() for site, driver in drivers.items()}
+    with ThreadPoolExecutor(max_workers=len(drivers)) as pool:
+        return dict(zip(drivers, pool.map(lambda driver: driver.list(), drivers.values()), strict=True))
+
+
 def width(fleet: Fleet, drivers: Mapping[str, Driver], parallel: int | None) -> int:
     """How many VMs to work on at once: as asked for, else the most that one of the sites allows, else 4."""
     if parallel:

@@ -10,7 +10,7 @@ from ..drivers.driver import Driver, NotFound, Progress, Snapshot, silent
 from ..model.fleet import Fleet
 from ..model.vm import VM
 from . import retention
-from .session import actual_of, chosen, each, new_operation, width
+from .session import actual_of, chosen, each, list_all, new_operation, width
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def _over(
     work: Callable[[Driver, VM], Outcome],
     parallel: int | None,
 ) -> list[Outcome]:
-    listed = {site: driver.list() for site, driver in drivers.items()}
+    listed = list_all(drivers)
     return each(
         chosen(fleet, names),
         lambda vm: work(drivers[vm.site], actual_of(vm, drivers[vm.site], listed[vm.site])),

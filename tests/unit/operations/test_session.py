@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loopback import Loopback
 from muster.drivers.driver import Failed, NotFound, Unsupported
+from muster.drivers.libvirt import LibvirtDriver
 from muster.drivers.registry import open_site
 from muster.model.errors import ModelError
 from muster.model.fleet import Fleet, Site
@@ -99,3 +101,24 @@ def test_actual_of_goes_by_the_mark() -> None:
     assert session.actual_of(desired, driver, [named, half, renamed]) is renamed
     with pytest.raises(NotFound, match="the site has no VM with its mark"):
         session.actual_of(desired, driver, [named, half])
+
+
+def test_all_sites_are_asked_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each listing waits until the other one has begun."""
+    met = threading.Barrier(2)
+    drivers = {name: open_site(Site(name, "libvirt", {"uri": "test:///default"})) for name in ("north", "south")}
+    asked = LibvirtDriver.list
+    monkeypatch.setattr(LibvirtDriver, "list", lambda driver: [met.wait(30), *asked(driver)][1:])
+    try:
+        assert {site: [vm.site for vm in vms] for site, vms in session.list_all(drivers).items()} == {
+            "north": ["north"], "south": ["south"]}
+        monkeypatch.setattr(LibvirtDriver, "list", lambda driver: asked(driver) if driver.site == "north" else fail())
+        with pytest.raises(Failed, match="does not answer"):
+            session.list_all(drivers)
+    finally:
+        for driver in drivers.values():
+            driver.close()
+
+
+def fail() -> list[VM]:
+    raise Failed("it does not answer", site="south")
