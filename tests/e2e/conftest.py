@@ -98,9 +98,15 @@ def lab(site_pool: Any, guest_image: Path, tmp_path_factory: pytest.TempPathFact
         text = text.replace(old, new)
     fleet_file = folder / "fleet.yml"
     fleet_file.write_text(text, encoding="utf-8")
+    remove_all(fleet_file)  # what a run that was killed has left: the next one begins with nothing
     yield Lab(folder, fleet_file)
+    remove_all(fleet_file)
+    assert not [path.name for path in site_pool.path.iterdir()], "a volume is left in the pool"
+
+
+def remove_all(fleet_file: Path) -> None:
+    """Remove the VMs of the tests' fleet."""
     fleet = read_fleet(fleet_file)
     with connected(fleet) as drivers:
         outcomes = converge.remove(fleet, drivers)
         assert not [outcome.error for outcome in outcomes if outcome.error]
-    assert not [path.name for path in site_pool.path.iterdir()], "a volume is left in the pool"
