@@ -100,7 +100,7 @@ def plan_fleet(fleet: Fleet, actual: Iterable[VM], refine: Refine | None = None,
             continue
         part = VMPlan(desired, found, tuple(changes), tuple(notes))
         (create if found is None else change if changes else unchanged).append(part)
-    orphans = tuple(vm for twins in marked.values() for vm in twins)
+    orphans = tuple({vm.uuid: vm for twins in marked.values() for vm in twins}.values())
     deletions = []
     for vm in orphans if delete else ():
         if (vm["protection"] or {}).get("deletion"):
@@ -131,12 +131,12 @@ def fingerprint(vm: VM) -> str:
 def _match(desired: VM, marked: list[VM], strangers: Mapping[tuple[str, str], VM]) -> VM | None:
     """The VM that is `desired`; None if it is proven that there is none. Raises `Impossible`."""
     where = f"VM '{desired.name}' at site '{desired.site}'"
-    if len(marked) > 1:
+    if len({vm.uuid for vm in marked}) == 1:  # somebody moved it into another site of its vCenter, and both show it
+        return next((vm for vm in marked if vm.site == desired.site), marked[0])
+    if marked:
         twins = " and ".join(f"{vm.uuid} at '{vm.site}' ('{vm.name}')" for vm in marked)
         raise Impossible(f"{where} is there twice: {twins} bear its mark. Both stay as they are: remove the mark of "
                          "the one that is not meant.")
-    if marked:
-        return marked[0]
     stranger = strangers.get((desired.site, desired.name))
     if stranger is not None:
         owner = f"belongs to fleet '{stranger.mark.fleet}'" if stranger.mark else "is not Muster's"

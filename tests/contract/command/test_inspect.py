@@ -21,6 +21,7 @@ from vsphere_site import VsphereWorld, on_vsphere
 # All that is asked of a vCenter; a session and a view are of the one who asks, and end with him.
 READING = {
     "RetrieveServiceContent", "Login", "Logout", "CreateContainerView", "DestroyView", "RetrievePropertiesEx",
+    "HasPrivilegeOnEntities",
     "ContinueRetrievePropertiesEx", "POST session", "DELETE session", "GET tagging/category", "GET tagging/tag/id",
     "GET tagging/category/id", "POST tagging/tag-association?~action=list-attached-tags-on-objects",
 }  # fmt: skip

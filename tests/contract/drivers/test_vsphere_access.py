@@ -133,9 +133,9 @@ def test_a_port_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     ("", ""),
     ("/DC0", ""),
     ("/DC0/DC0_C0", ""),
-    ("/DC0/DC0_C1", "there is no cluster for it; the site has none"),
-    ("/DC1", "there is no cluster for it"),
-    ("/DC0/DC0_C0/gold", "there is no resource pool 'gold'"),
+    ("/DC0/DC0_C1", r"shown no cluster 'DC0_C1' there \(did you mean 'DC0_C0'\)"),
+    ("/DC1", r"shown no datacenter 'DC1' there \(did you mean 'DC0'\)"),
+    ("/DC0/DC0_C0/gold", "shown no resource pool 'gold' there"),
 ])
 def test_what_the_uri_names(world: VsphereWorld, path: str, words: str) -> None:
     access = Site("vc", "vsphere", {**world.access.options, "uri": f"https://{world.simulator.address}{path}"})
@@ -183,6 +183,7 @@ def test_faults_by_name(fault: Any, kind: str, words: str) -> None:
 
 READS = {
     "RetrieveServiceContent", "Login", "Logout", "CreateContainerView", "DestroyView", "RetrievePropertiesEx",
+    "HasPrivilegeOnEntities",
     "ContinueRetrievePropertiesEx", "FindByUuid",
 }  # fmt: skip
 

@@ -52,6 +52,9 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         (") HttpNfcLeaseAbort(ctx *Context", ") abort(ctx *Context"),
         (") HttpNfcLeaseProgress(ctx *Context", ") report(ctx *Context"),
     ],
+    "authorization_manager.go": [
+        (") HasPrivilegeOnEntities(req", ") grantAll(req"),
+    ],
     "cluster_compute_resource.go": [
         ("\t\t\tc.updateRules,\n", "\t\t\tc.updateSwitches,\n\t\t\tc.updateRules,\n"),
         ("\tconfig.DrsConfig.Enabled = types.NewBool(true)\n",
@@ -104,15 +107,18 @@ def _build(folder: Path) -> None:
 
 
 class Simulator:
-    """One vCenter: a datacenter with a cluster of three hosts, two datastores, and `machines` VMs of others.
+    """One vCenter: `datacenters` with two datastores and `clusters` of three hosts each, and in each cluster as many
+    `machines`, VMs of others.
 
     `folder` holds its datastores. `address` is ``127.0.0.1:PORT``.
     """
 
-    def __init__(self, folder: Path, certificate: str, key: str, machines: int = 0) -> None:
+    def __init__(self, folder: Path, certificate: str, key: str, machines: int = 0, datacenters: int = 1,
+                 clusters: int = 1) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         argv = [str(program()), "-certificate", certificate, "-key", key, "-machines", str(machines)]
+        argv += ["-datacenters", str(datacenters), "-clusters", str(clusters)]
         argv += ["-user", ACCOUNT[0], "-password", ACCOUNT[1]]
         self.process = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": str(folder)}

@@ -83,6 +83,16 @@ def test_twins_are_refused_with_both() -> None:
     assert "db" not in names(plan).get("create", [])
 
 
+def test_a_vm_that_two_sites_show_is_one() -> None:
+    """Two sites are parts of one vCenter, and somebody moved the VM from the one into the other."""
+    both = [there("db", memory=2 << 30, site="attic"), there("db", memory=2 << 30)]
+    plan = plan_fleet(FLEET, both)
+    assert plan.refused == ()
+    assert [part.actual for part in plan.unchanged] == [both[1]]
+    orphan = [there("web-3", site="attic"), there("web-3")]
+    assert names(plan_fleet(FLEET, orphan, delete=True))["delete"] == ["web-3"]
+
+
 def test_the_digest_binds_file_and_world() -> None:
     world = [there("web-1"), there("web-2"), there("db", memory=2 << 30)]
     digest = plan_fleet(FLEET, world).digest

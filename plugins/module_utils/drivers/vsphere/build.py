@@ -28,7 +28,7 @@ _CONTROLLER, _FIRST = -100, -200  # keys of devices until vCenter gives them the
 def earlier(driver: VsphereDriver, plan: Plan, progress: Progress) -> VM | None:
     """What an earlier try left: the VM itself where it is whole; what is half made is thrown away first."""
     desired = plan.desired
-    for twin in listing.some(driver.session, (plan.uuid, desired.name)):
+    for twin in listing.some(driver.session, driver.places, (plan.uuid, desired.name)):
         found = adopted(desired, plan.uuid, plan.mark, twin)
         if found is not None:
             return found

@@ -99,6 +99,7 @@ class Session(Reading):
         )
         self._lightly = Light(self._stub)
         self._lock = threading.Lock()
+        self.key = ""  # of the session, as vCenter knows it
         self.memory: dict[str, Any] = {}  # what was read once, by those who read it
         self.renewals = 0
         self.closed = False
@@ -124,7 +125,8 @@ class Session(Reading):
         user, password = self.account.user, self.account.password
         self._stub.SetSessionId(None)
         # A login that got no answer may be repeated: a session that nobody uses ends by itself.
-        self._ask("log in", lambda: self.content.sessionManager.Login(user, password, None))
+        session = self._ask("log in", lambda: self.content.sessionManager.Login(user, password, None))
+        self.key = str(getattr(session, "key", ""))
 
     def _renew(self, seen: int) -> None:
         """Log in again, unless somebody did so since `seen`."""

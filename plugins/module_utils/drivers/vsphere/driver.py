@@ -84,15 +84,15 @@ class VsphereDriver(Driver):
     # Reading
 
     def list(self) -> list[VM]:
-        return listing.every(self.session)
+        return listing.every(self.session, self.places)
 
     def get(self, name_or_uuid: str) -> VM:
-        return self.one(listing.some(self.session, [name_or_uuid]), name_or_uuid)
+        return self.one(listing.some(self.session, self.places, [name_or_uuid]), name_or_uuid)
 
     def survey(self, vms: Sequence[VM]) -> Survey:
         pools = [str(self.access["pool"] or ""), *map(str, (self.access["tiers"] or {}).values())]
         pools += [str(disk["pool"]) for vm in vms if vm.mark for disk in vm["disks"] or () if disk.get("pool")]
-        return survey.take(self.session, pools, vms)
+        return survey.take(self.session, self.places, pools, vms)
 
     def default_pool(self, vm: str) -> str:
         """The datastore of disks that name none. Raises Conflict where the fleet file does not say."""
@@ -148,9 +148,12 @@ class VsphereDriver(Driver):
         return cloudinit(self.access["ssh"] or {}, plan.uuid, hostname, self.site, plan.desired.name)
 
     def _of_template(self, plan: Plan, image: Template) -> Plan:
-        """The plan as a copy of the template of this name or UUID. Raises NotFound with the nearest name, Ambiguous."""
-        known = [(listing.name_of(one), str(one.get("config.instanceUuid") or ""), obj)
+        """The plan as a copy of the template of this name or UUID, one of the site's own before those of the rest of
+        vCenter. Raises NotFound with the nearest name, Ambiguous."""
+        self.places.clusters()
+        known = [((listing.name_of(one), str(one.get("config.instanceUuid") or ""), obj), self.places.hold(one))
                  for obj, one in listing.templates(self.session)]
+        known = [one for one, here in known if here and image.source in one[:2]] or [one for one, _here in known]
         source = templates.chosen(image, known, "instance UUID", site=self.site, vm=plan.desired.name)
         return self._copy_of(plan, source, image.source)
 
@@ -249,7 +252,7 @@ class VsphereDriver(Driver):
         own = str(one["config.instanceUuid"])
         written = taken_over(marks.read(one.get("config.extraConfig") or (), own), mark, owner, self.site, vm.name)
         if written is not None:
-            platform = {"devices": {}, **written.platform, "uuid": own}
+            platform = {"devices": {}, **written.platform, "uuid": own, "site": self.site}
             new = replace(written, fields={**marks.told(vm), **written.fields}, platform=platform)
             version = one.get("config.changeVersion")  # refused where another fleet took it meanwhile
             reconfigure(self, obj, vm.name, "write the ownership mark", mark=new, version=version)

@@ -17,6 +17,7 @@ from . import mark as marks
 from .connection import Session
 from .reading import Found, Reader
 from .sdk import vim
+from .site import Places, kinds
 
 _POWER = {"poweredOn": "on", "poweredOff": "off", "suspended": "paused"}
 PATHS = (
@@ -74,48 +75,68 @@ def _around(found: Iterable[tuple[Any, Properties]]) -> Around:
     )
 
 
-def _kinds() -> dict[Any, list[str]]:
-    return {
-        vim.HostSystem: ["name", "parent"],
-        vim.ComputeResource: ["name", "configurationEx"],
-        vim.dvs.DistributedVirtualPortgroup: ["name", "key"],
-    }
-
-
-def every(session: Session) -> list[VM]:
+def every(session: Session, places: Places) -> list[VM]:
     """All VMs of the site; no templates."""
-    found, vms = _walk(session, PATHS, "list the VMs", lambda around: lambda obj, one: (
-        None if one.get("config.template") else (read(session, obj, one, around), one.get("customValue"))))
+
+    def reader(around: Around) -> Reader[Any]:
+        def made(obj: Any, one: Properties) -> Any:
+            if one.get("config.template"):
+                return None
+            vm = read(session, obj, one, around)
+            return (vm, one.get("customValue")) if places.hold(one) or _ours(vm, one) else None
+
+        return made
+
+    found, vms = _walk(session, places, (*PATHS, *_pool(places)), "list the VMs", reader)
     return _tagged(session, found, [vm for vm in vms if vm is not None])
 
 
-def some(session: Session, wanted: Iterable[str]) -> list[VM]:
-    """The VMs that bear one of these names or UUIDs: their names are asked first, then all of those alone."""
+def some(session: Session, places: Places, wanted: Iterable[str]) -> list[VM]:
+    """The VMs that bear one of these names or UUIDs: their names are asked first, then all of those alone. One that is
+    asked for by its UUID may be anywhere in vCenter."""
     words = set(wanted)
 
-    def reader(around: Around) -> Reader[Any]:
+    def reader(_around: Around) -> Reader[Any]:
         return lambda obj, one: (
             None if one.get("config.template") or not words & {name_of(one), _uuid(session, obj, one)} else obj)
 
-    found, chosen = _walk(session, _LIGHT, "look for the VM", reader)
-    return _tagged(session, found, [
-        (read(session, obj, one, session.memory["around"]), one.get("customValue"))
+    found, chosen = _walk(session, places, _LIGHT, "look for the VM", reader)
+    read_ = [
+        (read(session, obj, one, session.memory["around"]), one)
         for obj in chosen if obj is not None
-        for one in session.properties([obj], PATHS, "read the VM")
-    ])
+        for one in session.properties([obj], (*PATHS, *_pool(places)), "read the VM")
+    ]
+    kept = [(vm, one) for vm, one in read_ if vm.uuid in words or places.hold(one) or _ours(vm, one)]
+    return _tagged(session, found, [(vm, one.get("customValue")) for vm, one in kept])
+
+
+def _pool(places: Places) -> tuple[str, ...]:
+    """The path of what a VM's resource pool is read with, where the site is one."""
+    return ("resourcePool",) if len(places.session.place) > 2 else ()
+
+
+def _ours(vm: VM, one: Properties) -> bool:
+    """Whether a VM that is elsewhere now was made or adopted at this site, and so moved since."""
+    if vm.mark is None:
+        return False
+    written = marks.read(one.get("config.extraConfig") or (), one.get("config.instanceUuid"))
+    adopted_at = written.platform.get("site") if written else None
+    return vm.uuid == ownership.identity(vm.mark, vm.site) or adopted_at == vm.site
 
 
 def _walk(
-    session: Session, paths: Sequence[str], doing: str, reader: Callable[[Around], Reader[Any]]
+    session: Session, places: Places, paths: Sequence[str], doing: str, reader: Callable[[Around], Reader[Any]]
 ) -> tuple[list[Found], list[Any]]:
     """What the site has around its VMs, which is remembered, and of each VM what `reader` makes of these paths."""
 
     def remembered(found: list[Found]) -> Reader[Any]:
+        places.learn(found)
+        places.see_all()
         session.memory["around"] = around = _around(found)
         return reader(around)
 
-    kinds = {**_kinds(), vim.CustomFieldsManager: ["field"]}
-    return session.walk(kinds, {vim.VirtualMachine: paths}, doing, session.content.customFieldsManager, remembered)
+    asked = {**kinds(), vim.CustomFieldsManager: ["field"]}
+    return session.walk(asked, {vim.VirtualMachine: paths}, doing, session.content.customFieldsManager, remembered)
 
 
 def _tagged(session: Session, found: Iterable[Found], vms: list[tuple[VM, Any]]) -> list[VM]:
@@ -140,7 +161,7 @@ def _tagged(session: Session, found: Iterable[Found], vms: list[tuple[VM, Any]])
 
 def templates(session: Session) -> list[tuple[Any, Properties]]:
     """The templates: reference, and name with UUID."""
-    found = session.survey({vim.VirtualMachine: _LIGHT}, "list the templates")
+    found = session.survey({vim.VirtualMachine: [*_LIGHT, "runtime.host"]}, "list the templates")
     return [(obj, one) for obj, one in found if one.get("config.template")]
 
 
@@ -190,7 +211,7 @@ def now(session: Session, obj: Any, one: Properties) -> VM:
     """A VM of its properties. Names of hosts and networks are remembered; for one that is new they are asked again."""
     near = session.memory.get("around")
     if near is None or one.get("runtime.host") not in near.hosts:
-        near = session.memory["around"] = _around(session.survey(_kinds(), "look at the hosts"))
+        near = session.memory["around"] = _around(session.survey(kinds(), "look at the hosts"))
     return read(session, obj, one, near)
 
 

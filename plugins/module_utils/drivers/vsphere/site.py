@@ -1,4 +1,5 @@
-"""What the site has beside its VMs: clusters, hosts, datastores and networks, asked once in a session."""
+"""What the site has around its VMs: clusters, hosts, datastores, networks and folders; and which VMs of its vCenter are
+the site's."""
 
 from __future__ import annotations
 
@@ -9,10 +10,28 @@ from urllib.parse import unquote
 
 from ...model.errors import nearest
 from ...model.vm import VM
-from ..driver import Ambiguous, Conflict, NotFound
+from ..driver import Ambiguous, Conflict, Denied, NotFound
 from .connection import Session
 from .placement import Care, care_of
+from .reading import Found, Kinds
 from .sdk import vim
+
+_READ = "System.Read"  # the right to be shown a VM; every role has it but "No access"
+
+
+def kinds() -> Kinds:
+    """What is asked for of the objects around the VMs."""
+    return {
+        vim.Datacenter: ["name", "vmFolder", "hostFolder"],
+        vim.Folder: ["name", "parent"],
+        vim.ComputeResource: ["name", "parent", "resourcePool", "host", "datastore", "network", "configurationEx"],
+        vim.ResourcePool: ["name", "parent"],
+        vim.HostSystem: ["name", "parent"],
+        vim.Datastore: ["name"],
+        vim.Network: ["name"],
+        vim.dvs.DistributedVirtualPortgroup: ["name", "key", "config.distributedVirtualSwitch"],
+        vim.DistributedVirtualSwitch: ["uuid"],
+    }
 
 
 @dataclass(frozen=True)
@@ -34,23 +53,113 @@ class Cluster:
 
 @dataclass
 class Places:
-    """The clusters of one site. `place` is what its uri names: datacenter, cluster, pools."""
+    """The clusters of one site, and what of vCenter is in them. They are looked at with each list of the VMs."""
 
     session: Session
     _clusters: list[Cluster] | None = None
     _folders: dict[Any, Any] = field(default_factory=dict)  # by datacenter
     _below: dict[Any, dict[str, Any]] = field(default_factory=dict)  # folders in folders, by name
+    _elsewhere: frozenset[Any] = frozenset()  # hosts and resource pools that are not the site's
+    _shown: bool = False  # whether the account is known to be shown the VMs
 
     def clusters(self) -> list[Cluster]:
         """The clusters that the site's uri leaves open."""
         if self._clusters is None:
-            self._clusters = self._read()
-        return self._clusters
+            self.learn(self.session.survey(kinds(), "look at the clusters"))
+        return self._clusters or []
+
+    def learn(self, around: Iterable[Found]) -> None:
+        """Remember what vCenter says of its `kinds`. Raises NotFound where it has not what the site's uri names."""
+        found = dict(around)
+        centers = {obj: one for obj, one in found.items() if isinstance(obj, vim.Datacenter)}
+        self._folders = {obj: one["vmFolder"] for obj, one in centers.items()}
+        self._below = {}
+        for obj, one in found.items():
+            if isinstance(obj, vim.Folder):
+                self._below.setdefault(one.get("parent"), {})[_name(one)] = obj
+        clusters = [(obj, _datacenter(obj, found, centers))
+                    for obj in found if isinstance(obj, vim.ComputeResource)]
+        paths = [(_name(one),) for one in centers.values()]
+        paths += [(_name(found[up]) if up else "", _name(found[obj])) for obj, up in clusters]
+        for depth, name in enumerate(self.session.place[:2]):
+            there = [path[depth] for path in paths if len(path) > depth and path[:depth] == self.session.place[:depth]]
+            if name not in there:
+                raise self._none("cluster" if depth else "datacenter", name, there)
+        self._clusters = [
+            self._cluster(found, found[obj], up)
+            for (obj, up), path in zip(clusters, paths[len(centers):], strict=True)
+            if all(want == have for want, have in zip(self.session.place, path, strict=False))
+        ]
+        if self.session.place:
+            self._folders = {up: its for up, its in self._folders.items() if _name(found[up]) == self.session.place[0]}
+            self._elsewhere = frozenset(self._strange(found))
+
+    def _none(self, kind: str, name: str, there: Iterable[str]) -> NotFound:
+        return NotFound(
+            f"its account is shown no {kind} '{name}' there ({nearest(name, there).rstrip('?')})",
+            site=self.session.site,
+            todo="Mend the site's uri",
+        )
+
+    def _strange(self, found: Mapping[Any, Mapping[str, Any]]) -> set[Any]:
+        """The hosts and resource pools that are known, and known not to be the site's."""
+        hosts = {host for cluster in self._clusters or () for host in cluster.hosts.values()}
+        strange = {obj for obj in found if isinstance(obj, vim.HostSystem)} - hosts
+        if len(self.session.place) > 2:
+            inside = {cluster.pool for cluster in self._clusters or ()}
+            pools = {obj: one.get("parent") for obj, one in found.items() if isinstance(obj, vim.ResourcePool)}
+            for obj in pools:
+                up: Any = obj
+                while up is not None and up not in inside:
+                    up = pools.get(up)
+                if up is None:
+                    strange.add(obj)
+        return strange
+
+    def hold(self, one: Mapping[str, Any]) -> bool:
+        """Whether a VM runs in what the site's uri names. One whose host the account is not shown counts as there."""
+        return not {one.get("runtime.host"), one.get("resourcePool")} & self._elsewhere
+
+    def see_all(self) -> None:
+        """Raise Denied where the account may not look into the folders of the site's VMs: vCenter leaves out what it
+        may not be shown without a word, and what is not in the list counts as absent. Asked once a session."""
+        if self._shown:
+            return
+        manager, session = self.session.content.authorizationManager, self.session
+        folders = self._homes()
+        told = session.ask("read the rights of its account",
+                           lambda: manager.HasPrivilegeOnEntities(folders, session.key, [_READ])) if folders else []
+        hidden = [one for one in told if not all(right.isGranted for right in one.privAvailability)]
+        if hidden or len(told) < max(1, len(folders)):
+            name = "/".join(session.folder) or "vm"
+            raise Denied(
+                f"its account may not look into the folder of VMs '{name}' ({_READ}), so nobody can tell which VMs are "
+                "not there; nothing was changed",
+                site=session.site,
+                todo="Give it a role there that propagates, 'Read-only' at least; or name the folder that it may see "
+                f"as sites.{session.site}.folder",
+            )
+        self._shown = True
+
+    def _homes(self) -> list[Any]:
+        """The folders that the site's VMs are made in: one in each datacenter that has it. Raises NotFound."""
+        found, missing = [], None
+        for datacenter in self._folders:
+            try:
+                found.append(self._home(datacenter))
+            except NotFound as error:
+                missing = error
+        if missing and not found:
+            raise missing
+        return found
 
     def folder(self, cluster: Cluster, vm: str) -> Any:
         """The folder that VMs are made in: that of the cluster's datacenter, or the one below it that the site names.
         Raises NotFound with the nearest name."""
-        found = self._folders[cluster.datacenter]
+        return self._home(cluster.datacenter, vm)
+
+    def _home(self, datacenter: Any, vm: str | None = None) -> Any:
+        found = self._folders[datacenter]
         for name in self.session.folder:
             below = self._below.get(found, {})
             if name not in below:
@@ -64,50 +173,13 @@ class Places:
             found = below[name]
         return found
 
-    def _read(self) -> list[Cluster]:
-        kinds = {
-            vim.Datacenter: ["name", "vmFolder", "hostFolder"],
-            vim.Folder: ["name", "parent"],
-            vim.ComputeResource: ["name", "parent", "resourcePool", "host", "datastore", "network", "configurationEx"],
-            vim.ResourcePool: ["name", "parent"],
-            vim.HostSystem: ["name"],
-            vim.Datastore: ["name"],
-            vim.Network: ["name"],
-            vim.dvs.DistributedVirtualPortgroup: ["key", "config.distributedVirtualSwitch"],
-            vim.DistributedVirtualSwitch: ["uuid"],
-        }
-        found = dict(self.session.survey(kinds, "look at the clusters"))
-        centers = {obj: one for obj, one in found.items() if isinstance(obj, vim.Datacenter)}
-        self._folders = {obj: one["vmFolder"] for obj, one in centers.items()}
-        self._below = {}
-        for obj, one in found.items():
-            if isinstance(obj, vim.Folder):
-                self._below.setdefault(one.get("parent"), {})[_name(one)] = obj
-        clusters = []
-        for obj, one in found.items():
-            if not isinstance(obj, vim.ComputeResource):
-                continue
-            up = one["parent"]
-            while up is not None and up not in centers:
-                up = found.get(up, {}).get("parent") or next(
-                    (center for center, its in centers.items() if its.get("hostFolder") == up), None
-                )
-            path = (_name(centers[up]) if up in centers else "", _name(one))
-            if all(want == have for want, have in zip(self.session.place, path, strict=False)):
-                clusters.append(self._cluster(found, one, up))
-        return clusters
-
     def _cluster(self, found: Mapping[Any, Mapping[str, Any]], one: Mapping[str, Any], datacenter: Any) -> Cluster:
         pool = one.get("resourcePool")
         for name in self.session.place[2:]:
             pools = [obj for obj, its in found.items() if isinstance(obj, vim.ResourcePool) and its["parent"] == pool]
             below = {_name(found[obj]): obj for obj in pools}
             if name not in below:
-                raise NotFound(
-                    f"there is no resource pool '{name}' ({nearest(name, below).rstrip('?')})",
-                    site=self.session.site,
-                    todo="Mend the site's uri",
-                )
+                raise self._none("resource pool", name, below)
             pool = below[name]
 
         def named(key: str) -> dict[str, Any]:
@@ -168,6 +240,16 @@ class Places:
                 self.network(cluster, str(nic["network"]), vm.name)
         except NotFound as error:
             raise Conflict(error.what, site=error.site, vm=error.vm, todo=error.todo) from None
+
+
+def _datacenter(obj: Any, found: Mapping[Any, Mapping[str, Any]], centers: Mapping[Any, Mapping[str, Any]]) -> Any:
+    """The datacenter that a cluster is in; None where the account is not shown what is between the two."""
+    up = found[obj]["parent"]
+    while up is not None and up not in centers:
+        up = found.get(up, {}).get("parent") or next(
+            (center for center, its in centers.items() if its.get("hostFolder") == up), None
+        )
+    return up
 
 
 def _name(one: Mapping[str, Any]) -> str:

@@ -8,9 +8,10 @@ from ...model.vm import VM
 from ..driver import HostCapacity, PoolCapacity, Survey
 from .connection import Session
 from .sdk import vim
+from .site import Places
 
 
-def take(session: Session, pools: Iterable[str], vms: Sequence[VM]) -> Survey:
+def take(session: Session, places: Places, pools: Iterable[str], vms: Sequence[VM]) -> Survey:
     """Survey the hosts that are connected, and the datastores `pools`. Which disks nobody uses stays unknown: vCenter
     tells files folder by folder alone, and a file may be used by another vCenter."""
     kinds = {
@@ -20,8 +21,9 @@ def take(session: Session, pools: Iterable[str], vms: Sequence[VM]) -> Survey:
         vim.Datastore: ["name", "summary.capacity", "summary.freeSpace", "summary.accessible"],
     }
     found = session.survey(kinds, "survey the hosts and datastores")
-    hosts = [one for obj, one in found if isinstance(obj, vim.HostSystem)]
-    stores = {str(one["name"]): one for obj, one in found if isinstance(obj, vim.Datastore)}
+    near = {store for cluster in places.clusters() for store in cluster.datastores.values()}
+    hosts = [one for obj, one in found if isinstance(obj, vim.HostSystem) and places.hold({"runtime.host": obj})]
+    stores = {str(one["name"]): one for obj, one in found if obj in near}
     return Survey(
         hosts=tuple(
             HostCapacity(

@@ -21,10 +21,13 @@ func main() {
 	user := flag.String("user", "", "name of the one account")
 	password := flag.String("password", "", "its password")
 	machines := flag.Int("machines", 0, "VMs of others")
+	datacenters := flag.Int("datacenters", 1, "each with its own folders and datastores")
+	clusters := flag.Int("clusters", 1, "of each datacenter, of three hosts")
 	flag.Parse()
 
 	model := simulator.VPX()
-	model.Host, model.Cluster, model.ClusterHost, model.Datastore = 0, 1, 3, 2
+	model.Host, model.ClusterHost, model.Datastore = 0, 3, 2
+	model.Datacenter, model.Cluster = *datacenters, *clusters
 	model.Machine, model.Autostart = *machines, false
 	if err := model.Create(); err != nil {
 		log.Fatal(err)

@@ -232,3 +232,40 @@ func twin(folder *mo.Folder, name string) types.BaseMethodFault {
 	}
 	return nil
 }
+
+// HasPrivilegeOnEntities answers by the nearest permission that names the session's user, on the object or above it. A
+// user that none names may do all, as everywhere in the simulator.
+func (m *AuthorizationManager) HasPrivilegeOnEntities(ctx *Context, req *types.HasPrivilegeOnEntities) soap.HasFault {
+	res := &types.HasPrivilegeOnEntitiesResponse{}
+	for _, e := range req.Entity {
+		privilege := types.EntityPrivilege{Entity: e}
+		for _, id := range req.PrivId {
+			privilege.PrivAvailability = append(privilege.PrivAvailability, types.PrivilegeAvailability{
+				PrivId: id, IsGranted: m.granted(e, ctx.Session.UserName, id),
+			})
+		}
+		res.Returnval = append(res.Returnval, privilege)
+	}
+	return &methods.HasPrivilegeOnEntitiesBody{Res: res}
+}
+
+func (m *AuthorizationManager) granted(ref types.ManagedObjectReference, user string, id string) bool {
+	for at := &ref; at != nil; at = Map.Get(*at).(mo.Entity).Entity().Parent {
+		for _, p := range m.permissions[*at] {
+			if p.Principal != user || (*at != ref && !p.Propagate) {
+				continue
+			}
+			for _, role := range m.RoleList {
+				if role.RoleId == p.RoleId {
+					for _, has := range role.Privilege {
+						if has == id {
+							return true
+						}
+					}
+				}
+			}
+			return false
+		}
+	}
+	return true
+}
