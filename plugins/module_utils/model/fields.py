@@ -144,7 +144,7 @@ VM_FIELDS: dict[str, Field] = {
                   key="name", names=("nic0", "nic{}")),
     "firmware": field("str", "Firmware.", "replace", choices=["bios", "uefi"]),
     "secure_boot": field("bool", "Secure boot; needs I(firmware=uefi).", "replace"),
-    "zone": field("str", "Availability zone or cluster.", "replace", pattern=PLACE),
+    "zone": field("str", "Availability zone or cluster.", "live", pattern=PLACE),
     "host": field("str", "Host that the VM must run on.", pattern=PLACE),
     "anti_affinity": field("str", "Group whose VMs must not share a host.", pattern=LABEL),
     "ha_priority": field("str", "Priority at which high availability restarts the VM.",

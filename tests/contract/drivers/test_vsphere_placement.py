@@ -274,3 +274,26 @@ def test_a_folder_that_is_not_there(world: VsphereWorld, folder: str, words: str
     finally:
         driver.close()
     assert world.picture() == before
+
+
+@pytest.mark.parametrize("made_of", ["nothing", "a template", "a copy"])
+def test_where_drs_is_off_a_host_is_chosen(world: VsphereWorld, made_of: str) -> None:
+    """vCenter refuses a VM without a host there; the VMs are spread, and hosts in maintenance get none."""
+    hosts = {host.name: host for host in cluster(world).host}
+    done(hosts["DC0_C0_H1"].EnterMaintenanceMode_Task(0, False))
+    source = world.made("source", **DISK)
+    image = None
+    if made_of == "a template":
+        world.template()
+        image = Template("debian", "debian")
+    configure(world, drsConfig=vim.cluster.DrsConfigInfo(enabled=False))
+    world.driver = open_site(world.access)
+    spec = {**DISK, "memory": "1 GiB"}
+    found = []
+    for name in "abcd":
+        desired = world.wanted(name, **spec)
+        if made_of == "a copy":
+            found.append(world.driver.clone(source, desired, world.mark(desired)))
+        else:
+            found.append(world.driver.create(desired, world.mark(desired), image))
+    assert sorted(str(vm["host"]) for vm in found) == ["DC0_C0_H0", "DC0_C0_H0", "DC0_C0_H2", "DC0_C0_H2"]

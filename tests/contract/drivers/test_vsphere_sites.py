@@ -11,14 +11,24 @@ from typing import Any
 import pytest
 from muster.drivers.driver import Denied, DriverError, NotFound, Template
 from muster.drivers.registry import open_site
-from muster.model.fleet import Site
+from muster.drivers.vsphere import site as site_room
+from muster.drivers.vsphere.moves import reaches
+from muster.drivers.vsphere.placement import Care
+from muster.model.fleet import Site, load_fleet
+from muster.model.fleet_planner import plan_fleet
 from muster.model.normal import normalise
+from muster.model.planner import plan
 from muster.model.vm import VM, Mark
 from pyVmomi import vim
 from vsphere_simulator import ACCOUNT, Simulator
 from vsphere_site import done, options, past_muster
 
 FLEET = "shop"
+FILE = """
+fleet: shop
+sites: {east: {platform: vsphere}, west: {platform: vsphere}}
+vms: {web-1: {site: east}, db-1: {site: east}}
+"""
 
 
 class Vcenter:
@@ -118,6 +128,11 @@ def test_a_vm_that_was_moved_out_of_its_site_is_still_its_own(vcenter: Vcenter) 
     for one in (vm, adopted):
         move(vcenter, one, "DC0_C1_H0", "DC0_C1")
     assert {one.uuid: one["zone"] for one in east.list()} == {vm.uuid: "DC0_C1", adopted.uuid: "DC0_C1"}
+    west = vcenter.site("west", "/DC0/DC0_C1")  # which shows them too, and a fleet of both takes them for one
+    fleet = load_fleet(FILE)
+    planned = plan_fleet(fleet, [*east.list(), *west.list()])
+    assert (planned.refused, planned.create, [part.actual.site for part in planned.unchanged if part.actual]) == (
+        (), (), ["east", "east"])
     assert made(east, "web-1").uuid == vm.uuid  # and it is not made a second time
     assert list(vcenter.all(vim.VirtualMachine)).count("web-1") == 1
 
@@ -163,3 +178,49 @@ def test_an_account_that_is_not_shown_the_folder_of_its_vms(vcenter: Vcenter) ->
     vcenter.site("east", "/DC0", folder="shop").list()
     with pytest.raises(NotFound, match=r"no folder of VMs 'ship'.*shop"):
         vcenter.site("east", "/DC0", folder="ship").list()
+
+
+def rules(vcenter: Vcenter, cluster: str) -> dict[str, list[str]]:
+    found = vcenter.all(vim.ComputeResource)[cluster].configurationEx.rule
+    return {rule.name: [vm.name for vm in rule.vm] for rule in found}
+
+
+@pytest.mark.parametrize("after", [{"zone": "DC0_C1"}, {"host": "DC0_C1_H2"}, {"zone": "DC0_C1", "host": "DC0_C1_H1"}])
+def test_another_cluster(vcenter: Vcenter, after: dict[str, str]) -> None:
+    """The VM moves while it runs, and the promises of its cluster are made anew."""
+    site = vcenter.site("east", "/DC0")
+    cared = {"anti_affinity": "web", "ha_priority": "high"}
+    nic = {"nics": [{"network": "DC0_DVPG0"}]}
+    site.power(made(site, "web-1", zone="DC0_C0", **cared, **nic), "on")
+    spec = normalise({"cpus": 1, "memory": "32 MiB", "disks": [{"size": "1 MiB"}], "tags": {"a": "1"}, **cared, **nic,
+                      **after})
+    desired = VM("web-1", "east", spec, mark=Mark(FLEET, "web-1"))
+    site.check(desired)
+    changes = plan(desired, site.get("web-1"), site.refine)
+    assert {change.how for change in changes} == {"live", "mark"}
+    now = site.apply(desired, site.get("web-1"), changes)
+    assert (now["zone"], now.power, {key: now[key] for key in after}) == ("DC0_C1", "on", after)
+    assert plan(desired, site.get("web-1"), site.refine) == []
+    assert (rules(vcenter, "DC0_C0"), rules(vcenter, "DC0_C1")) == ({}, {f"muster.{FLEET}.web": ["web-1"]})
+
+
+def test_a_cluster_that_the_vm_cannot_be_moved_to(vcenter: Vcenter) -> None:
+    site = vcenter.site("whole")
+    vm = made(site, "web-1", zone="DC0_C0")
+    for after in ({"zone": "DC1_C0"}, {"host": "DC1_C0_H0"}):
+        desired = VM("web-1", "whole", {**vm.spec, "host": None, "zone": None, **after}, mark=vm.mark)
+        assert [change.how for change in plan(desired, site.get("web-1"), site.refine)] == ["replace"]
+
+
+@pytest.mark.parametrize(("spec", "reached"), [
+    ({}, True),
+    ({"disks": [{"pool": "shared"}], "nics": [{"network": "lan"}]}, True),
+    ({"disks": [{"pool": "shared"}, {"pool": "local"}]}, False),
+    ({"nics": [{"network": "dmz"}]}, False),
+])
+def test_a_move_takes_datastores_and_networks_that_both_clusters_have(spec: dict[str, Any], reached: bool) -> None:
+    here = site_room.Cluster("a", "dc", None, {"a1": 1}, {"shared": 1, "local": 2}, {"lan": 1, "dmz": 2}, Care(), {})
+    there = site_room.Cluster("b", "dc", None, {"b1": 2}, {"shared": 1}, {"lan": 1}, Care(), {})
+    places = site_room.Places(None, [here, there])  # type: ignore[arg-type]
+    assert reaches(places, VM("x", "vc", {"host": "a1", **spec}), VM("x", "vc", {"zone": "b"})) is reached
+    assert reaches(places, VM("x", "vc", {"host": "a1", **spec}), VM("x", "vc", {"zone": "a"}))

@@ -29,6 +29,12 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
          "\t\terr := vm.configure(&req.Spec)\n"),
         ("\t\tif req.Spec.Config != nil {\n\t\t\tconfig.ExtraConfig = req.Spec.Config.ExtraConfig\n"
          "\t\t\tconfig.InstanceUuid = req.Spec.Config.InstanceUuid\n\t\t}\n", ""),
+        ("\t\t\treturn nil, &types.InvalidArgument{InvalidProperty: \"spec.location.pool\"}\n\t\t}\n",
+         "\t\t\treturn nil, &types.InvalidArgument{InvalidProperty: \"spec.location.pool\"}\n\t\t}\n"
+         "\t\tif err := hostless(pool, req.Spec.Location.Host); err != nil {\n\t\t\treturn nil, err\n\t\t}\n"),
+        ("\t\tvar changes []types.PropertyChange\n\n\t\tif ref := req.Spec.Datastore; ref != nil {",
+         "\t\tvar changes []types.PropertyChange\n\t\tif err := relocateHost(vm, &req.Spec); err != nil {\n"
+         "\t\t\treturn nil, err\n\t\t}\n\n\t\tif ref := req.Spec.Datastore; ref != nil {"),
         ("\t\tdefaultDevices := object", "\t\tcloneSpec(vm, req.Spec.Config, &config)\n\t\tdefaultDevices := object"),
         ("\t\t\tswitch disk := device.(type) {\n\t\t\tcase *types.VirtualDisk:\n\t\t\t\t// TODO",
          "\t\t\tdevice = cloned(device)\n\t\t\tswitch disk := device.(type) {\n\t\t\tcase *types.VirtualDisk:\n\t\t\t\t"
@@ -63,6 +69,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
     "folder.go": [
         ("\tvm, err := NewVirtualMachine(c.ctx, c.Folder.Self, &c.req.Config)\n",
          "\tif err := twin(&c.Folder.Folder, c.req.Config.Name); err != nil {\n\t\treturn nil, err\n\t}\n"
+         "\tif err := hostless(&c.req.Pool, c.req.Host); err != nil {\n\t\treturn nil, err\n\t}\n"
          "\tvm, err := NewVirtualMachine(c.ctx, c.Folder.Self, &c.req.Config)\n"),
     ],
 }

@@ -126,7 +126,7 @@ def _create(
     spec = _spec(driver, plan, cluster, wanted)
     for disk in desired["disks"] or ():
         progress(f"{name}: making the disk '{disk['name']}' of {format_size(disk['size'])}")
-    folder, host = driver.places.folder(cluster, name), cluster.hosts.get(str(desired["host"]))
+    folder, host = driver.places.folder(cluster, name), driver.places.host(cluster, desired)
     return driver.tasks.run("make the VM", lambda: folder.CreateVM_Task(spec, cluster.pool, host), name, progress)
 
 
@@ -154,7 +154,7 @@ def _copy(
     location = vim.vm.RelocateSpec(
         datastore=datastore,
         pool=cluster.pool,
-        host=cluster.hosts.get(str(desired["host"])),
+        host=driver.places.host(cluster, desired),
         diskMoveType="moveAllDiskBackingsAndDisallowSharing",
     )
     spec = vim.vm.CloneSpec(

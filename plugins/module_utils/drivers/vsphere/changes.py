@@ -10,20 +10,25 @@ from typing import TYPE_CHECKING, Any
 from ...model.planner import Change
 from ...model.vm import VM
 from ..driver import Conflict, Unsupported
-from . import devices
+from . import devices, moves
 from .plan import hardware
 from .sdk import vim
 
 if TYPE_CHECKING:
     from .driver import VsphereDriver
+    from .site import Places
 
 _PROCESSOR = ("cpus", "cpu_topology")
-_ELSEWHERE = ("host", "anti_affinity", "ha_priority")  # not of the VM's own configuration
+WHERE = ("zone", "host")
+_ELSEWHERE = (*WHERE, "anti_affinity", "ha_priority")  # not of the VM's own configuration
 
 
-def refine(change: Change, actual: VM) -> str:
+def refine(change: Change, actual: VM, places: Places) -> str:
     """How vCenter must do `change`: what the field table allows at best, or more."""
     how, hot = change.how, actual.state.get("hot_add", ())
+    if change.keys[0] in WHERE and change.after is not None:
+        wanted = VM(actual.name, actual.site, {change.keys[0]: change.after})
+        return how if moves.reaches(places, actual, wanted) else "replace"
     if actual.power == "off" or how not in ("live", "mark"):
         return how
     kind = change.keys[0]

@@ -17,7 +17,6 @@ from ..driver import (
     Capability,
     Conflict,
     Driver,
-    Failed,
     Image,
     NotFound,
     Progress,
@@ -30,10 +29,10 @@ from ..ownership import Written, identity, not_owned, taken_over
 from . import backup, build, changes, contents, devices, listing, restore, support, survey
 from . import mark as marks
 from .connection import Session
+from .moves import move
 from .placement import Placement
 from .plan import Plan, cloudinit
 from .power import Power
-from .sdk import vim
 from .site import Places
 from .snapshots import Snapshots
 from .tasks import Tasks
@@ -125,7 +124,7 @@ class VsphereDriver(Driver):
         self.places.check(desired, [self.pool_of(disk, desired.name) for disk in desired["disks"] or ()])
 
     def refine(self, change: Change, actual: VM) -> str:
-        return changes.refine(change, actual)
+        return changes.refine(change, actual, self.places)
 
     # Making and changing
 
@@ -151,9 +150,9 @@ class VsphereDriver(Driver):
         """The plan as a copy of the template of this name or UUID, one of the site's own before those of the rest of
         vCenter. Raises NotFound with the nearest name, Ambiguous."""
         self.places.clusters()
-        known = [((listing.name_of(one), str(one.get("config.instanceUuid") or ""), obj), self.places.hold(one))
+        found = [((listing.name_of(one), str(one.get("config.instanceUuid") or ""), obj), self.places.hold(one))
                  for obj, one in listing.templates(self.session)]
-        known = [one for one, here in known if here and image.source in one[:2]] or [one for one, _here in known]
+        known = [one for one, here in found if here and image.source in one[:2]] or [one for one, _here in found]
         source = templates.chosen(image, known, "instance UUID", site=self.site, vm=plan.desired.name)
         return self._copy_of(plan, source, image.source)
 
@@ -196,12 +195,13 @@ class VsphereDriver(Driver):
         return listing.current(self.session, actual)
 
     def _change(self, desired: VM, actual: VM, todo: Sequence[Change], progress: Progress) -> None:
-        """All changes in one task, with the mark; a move to another host before them."""
-        for change in todo:
-            if change.keys[0] == "host":
-                self._move(actual, str(change.after), progress)
-        obj, one, written = self.owned(actual, "change the VM")
+        """All changes in one task, with the mark; a move to another host or cluster before them."""
+        kinds = {change.keys[0] for change in todo}
         cared = {change.keys[0]: str(change.after) for change in todo}
+        if kinds & {*changes.WHERE} and move(self, desired, actual, progress):
+            # What the cluster promised it has left there; the new one promises it anew.
+            cared |= {key: str(desired[key]) for key in ("anti_affinity", "ha_priority") if desired[key]}
+        obj, one, written = self.owned(actual, "change the VM")
         group, priority = cared.get("anti_affinity"), cared.get("ha_priority")
         self.placement.put(obj, one.get("runtime.host"), actual.name, written.mark, progress, group, priority)
         known = marks.devices(written)
@@ -222,24 +222,6 @@ class VsphereDriver(Driver):
             self, obj, actual.name, doing, progress, new, one.get("config.changeVersion"), **edit.fields,
             **({"deviceChange": edit.devices} if edit.devices else {}),
         )
-
-    def _move(self, actual: VM, host: str, progress: Progress) -> None:
-        obj, _one, _written = self.owned(actual, "move the VM")
-        cluster = self.places.cluster(VM(actual.name, self.site, {"host": host}))
-        progress(f"{actual.name}: moving to {host}")
-        location = vim.vm.RelocateSpec(host=cluster.hosts[host], pool=cluster.pool)
-        self.tasks.run(
-            f"move the VM to the host '{host}'", lambda: obj.RelocateVM_Task(location, "defaultPriority"), actual.name,
-            progress,
-        )
-        found = self.session.properties([obj], ["runtime.host"], "move the VM", actual.name)
-        if not found or found[0].get("runtime.host") != cluster.hosts[host]:
-            raise Failed(
-                f"unable to move the VM to the host '{host}': vCenter reported it as done, yet it is elsewhere",
-                site=self.site,
-                vm=actual.name,
-                todo="Run again; if it stays, look at the rules of DRS",
-            )
 
     def _mark(self, vm: VM, ready: bool) -> None:
         """Bring the mark up to date; written only where it differs."""

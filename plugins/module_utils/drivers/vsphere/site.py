@@ -3,6 +3,8 @@ the site's."""
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +28,8 @@ def kinds() -> Kinds:
         vim.Folder: ["name", "parent"],
         vim.ComputeResource: ["name", "parent", "resourcePool", "host", "datastore", "network", "configurationEx"],
         vim.ResourcePool: ["name", "parent"],
-        vim.HostSystem: ["name", "parent"],
+        vim.HostSystem: ["name", "parent", "runtime.connectionState", "runtime.inMaintenanceMode",
+                         "summary.hardware.memorySize", "summary.quickStats.overallMemoryUsage"],
         vim.Datastore: ["name"],
         vim.Network: ["name"],
         vim.dvs.DistributedVirtualPortgroup: ["name", "key", "config.distributedVirtualSwitch"],
@@ -45,6 +48,7 @@ class Cluster:
     datastores: Mapping[str, Any]
     networks: Mapping[str, Any]  # name → backing of a NIC
     care: Care
+    free: Mapping[str, int]  # hosts that take VMs → their free memory in bytes
 
     def fits(self, vm: VM) -> bool:
         """Whether the VM's zone and host are here."""
@@ -61,6 +65,8 @@ class Places:
     _below: dict[Any, dict[str, Any]] = field(default_factory=dict)  # folders in folders, by name
     _elsewhere: frozenset[Any] = frozenset()  # hosts and resource pools that are not the site's
     _shown: bool = False  # whether the account is known to be shown the VMs
+    _placed: Counter[Any] = field(default_factory=Counter)  # host → memory of the VMs that were put on it, in bytes
+    _lock: Any = field(default_factory=threading.Lock)
 
     def clusters(self) -> list[Cluster]:
         """The clusters that the site's uri leaves open."""
@@ -79,7 +85,7 @@ class Places:
                 self._below.setdefault(one.get("parent"), {})[_name(one)] = obj
         clusters = [(obj, _datacenter(obj, found, centers))
                     for obj in found if isinstance(obj, vim.ComputeResource)]
-        paths = [(_name(one),) for one in centers.values()]
+        paths: list[tuple[str, ...]] = [(_name(one),) for one in centers.values()]
         paths += [(_name(found[up]) if up else "", _name(found[obj])) for obj, up in clusters]
         for depth, name in enumerate(self.session.place[:2]):
             there = [path[depth] for path in paths if len(path) > depth and path[:depth] == self.session.place[:depth]]
@@ -186,8 +192,9 @@ class Places:
             return {_name(found[obj]): obj for obj in one.get(key) or () if obj in found}
 
         networks = {name: _backing(name, obj, found) for name, obj in named("network").items()}
-        care = care_of(one.get("configurationEx"))
-        return Cluster(_name(one), datacenter, pool, named("host"), named("datastore"), networks, care)
+        care, hosts = care_of(one.get("configurationEx")), named("host")
+        free = {name: _free(found[obj]) for name, obj in sorted(hosts.items()) if _ready(found[obj])}
+        return Cluster(_name(one), datacenter, pool, hosts, named("datastore"), networks, care, free)
 
     def cluster(self, vm: VM) -> Cluster:
         """The cluster that a VM is made in: that of its `zone` or `host`, that of the uri, or the only one."""
@@ -209,6 +216,19 @@ class Places:
             vm=vm.name,
             todo="Name one as the VM's zone, or in the site's uri: https://vcenter/datacenter/cluster",
         )
+
+    def host(self, cluster: Cluster, vm: VM) -> Any:
+        """The host that a VM is put on: the one that it names; None where DRS chooses. Without DRS vCenter wants to be
+        told one, and it is the one with the most free memory."""
+        if vm["host"]:
+            return cluster.hosts[vm["host"]]
+        if cluster.care.drs or not cluster.free:
+            return None
+        with self._lock:
+            name = max(cluster.free, key=lambda one: cluster.free[one] - self._placed[cluster.hosts[one]])
+            host = cluster.hosts[name]
+            self._placed[host] += vm["memory"] or 0  # vCenter counts it only when it runs
+        return host
 
     def datastore(self, cluster: Cluster, name: str, vm: str) -> Any:
         """The datastore of this name. Raises NotFound with the nearest."""
@@ -250,6 +270,16 @@ def _datacenter(obj: Any, found: Mapping[Any, Mapping[str, Any]], centers: Mappi
             (center for center, its in centers.items() if its.get("hostFolder") == up), None
         )
     return up
+
+
+def _ready(host: Mapping[str, Any]) -> bool:
+    """Whether a host takes VMs."""
+    return host.get("runtime.connectionState") == "connected" and not host.get("runtime.inMaintenanceMode")
+
+
+def _free(host: Mapping[str, Any]) -> int:
+    used = int(host.get("summary.quickStats.overallMemoryUsage") or 0)  # MiB
+    return int(host.get("summary.hardware.memorySize") or 0) - (used << 20)
 
 
 def _name(one: Mapping[str, Any]) -> str:

@@ -174,6 +174,9 @@ func (v *VirtualMachineSnapshot) ExportSnapshot(ctx *Context, req *types.ExportS
 
 // ImportVApp makes the VM and takes its disks in.
 func (p *ResourcePool) ImportVApp(ctx *Context, req *types.ImportVApp) soap.HasFault {
+	if fault := hostless(&p.Self, req.Host); fault != nil {
+		return &methods.ImportVAppBody{Fault_: Fault("", fault)}
+	}
 	body := p.importVApp(ctx, req).(*methods.ImportVAppBody)
 	if body.Fault_ != nil {
 		return body

@@ -138,10 +138,52 @@ func cloneSpec(vm *VirtualMachine, wanted *types.VirtualMachineConfigSpec, made 
 }
 
 func cloneHost(vm *VirtualMachine, req *types.CloneVM_Task) *types.ManagedObjectReference {
-	if req.Spec.Location.Host != nil {
+	if req.Spec.Location.Host != nil || req.Spec.Location.Pool == nil {
 		return req.Spec.Location.Host
 	}
-	return vm.Runtime.Host
+	return inCluster(vm, *req.Spec.Location.Pool)
+}
+
+func clusterOf(pool types.ManagedObjectReference) *ClusterComputeResource {
+	cluster, _ := Map.getEntityComputeResource(Map.Get(pool).(mo.Entity)).(*ClusterComputeResource)
+	return cluster
+}
+
+// inCluster is the host that DRS chooses: the one that the VM is on, or the first of another cluster.
+func inCluster(vm *VirtualMachine, pool types.ManagedObjectReference) *types.ManagedObjectReference {
+	cluster := clusterOf(pool)
+	if cluster == nil {
+		return vm.Runtime.Host
+	}
+	for i := range cluster.Host {
+		if cluster.Host[i] == *vm.Runtime.Host {
+			return vm.Runtime.Host
+		}
+	}
+	return &cluster.Host[0]
+}
+
+// hostless is the fault for a VM that nobody finds a host for: none is named, and DRS is off.
+func hostless(pool *types.ManagedObjectReference, host *types.ManagedObjectReference) types.BaseMethodFault {
+	if host != nil || pool == nil {
+		return nil
+	}
+	cluster := clusterOf(*pool)
+	if cluster == nil || isTrue(cluster.ConfigurationEx.(*types.ClusterConfigInfoEx).DrsConfig.Enabled) {
+		return nil
+	}
+	return &types.InvalidArgument{InvalidProperty: "host"}
+}
+
+// relocateHost names the host of a VM that moves to another pool.
+func relocateHost(vm *VirtualMachine, spec *types.VirtualMachineRelocateSpec) types.BaseMethodFault {
+	if spec.Pool != nil && spec.Host == nil {
+		if fault := hostless(spec.Pool, nil); fault != nil {
+			return fault
+		}
+		spec.Host = inCluster(vm, *spec.Pool)
+	}
+	return nil
 }
 
 // setExtraConfig writes one option: a key is there once, and an empty value takes it away.

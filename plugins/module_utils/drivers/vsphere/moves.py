@@ -1,0 +1,49 @@
+"""Moving a VM to another host or cluster, while it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...model.vm import VM
+from ..driver import Failed, Progress
+from .sdk import vim
+from .site import Places
+
+if TYPE_CHECKING:
+    from .driver import VsphereDriver
+
+
+def reaches(places: Places, actual: VM, wanted: VM) -> bool:
+    """Whether a VM can be moved, with nothing of it changed, to the cluster of what is `wanted`: one that shares its
+    datacenter, its datastores and its networks. One that is not known is for the driver's `check` to refuse."""
+    there = next((one for one in places.clusters() if one.fits(wanted)), None)
+    here = next((one for one in places.clusters() if actual["host"] in one.hosts), None)
+    if there is None or there is here:
+        return True
+    needed = [(disk["pool"], there.datastores) for disk in actual["disks"] or ()]
+    needed += [(nic["network"], there.networks) for nic in actual["nics"] or ()]
+    return (here is None or here.datacenter == there.datacenter) and all(name in known for name, known in needed)
+
+
+def move(driver: VsphereDriver, desired: VM, actual: VM, progress: Progress) -> bool:
+    """Move the VM to the host and the cluster that it names now. Whether it left its cluster, and with it what that
+    promised of it."""
+    obj, one, written = driver.owned(actual, "move the VM")
+    cluster = driver.places.cluster(desired)
+    left = one.get("runtime.host") not in cluster.hosts.values()
+    if left:
+        driver.placement.leave(obj, one.get("runtime.host"), actual.name, written.mark)
+    host = driver.places.host(cluster, desired)
+    where = f"the host '{desired['host']}'" if desired["host"] else f"the cluster '{cluster.name}'"
+    progress(f"{actual.name}: moving to {where}")
+    doing, location = f"move the VM to {where}", vim.vm.RelocateSpec(host=host, pool=cluster.pool)
+    driver.tasks.run(doing, lambda: obj.RelocateVM_Task(location, "defaultPriority"), actual.name, progress)
+    found = driver.session.properties([obj], ["runtime.host"], "move the VM", actual.name)
+    if not found or found[0].get("runtime.host") not in ([host] if host else cluster.hosts.values()):
+        raise Failed(
+            f"unable to {doing}: vCenter reported it as done, yet it is elsewhere",
+            site=driver.site,
+            vm=actual.name,
+            todo="Run again; if it stays, look at the rules of DRS",
+        )
+    return left
