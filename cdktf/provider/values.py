@@ -15,7 +15,7 @@ from typing import Any
 
 from muster.model.consistency import complete
 from muster.model.errors import ModelError
-from muster.model.fields import VM_FIELDS, Field
+from muster.model.fields import VM_FIELDS, Field, compared
 from muster.model.normal import layer, without_unset
 from muster.model.planner import filled, people
 from muster.model.units import parse_duration, parse_size
@@ -190,7 +190,7 @@ def _refreshed(value: Any, have: Any, entry: Field) -> Any:
         return value  # as most of it is: the rest of this takes its time
     if "keys" in ours:
         return value if _normal(value, entry) == (have or {}) else dict(have or {})
-    if _normal(value, entry) == filled(have, entry) or (have is None and ours["change"] == "replace"):
+    if _normal(value, entry) == filled(have, entry) or not compared(entry, have):
         return value
     return _observed(have, entry)
 

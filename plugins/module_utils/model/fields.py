@@ -26,6 +26,9 @@ keys, values
     For a dict whose keys are free (tags, images): the pattern of a key, and the fields of a value (text if absent).
 default
     What an absent value means in normal form (Ansible's own ``default`` is not used: absent must stay absent).
+told
+    True for where something is: a site that has it tells it, so what it does not tell is not compared. Of what only a
+    replacement can change this holds always.
 observed
     False for what no platform can report back; it is then compared with the ownership mark.
 """
@@ -39,7 +42,7 @@ from .patterns import CPUSET, IMAGE, LABEL, MAC, NAME, PLACE, TIME, URL_PATH, ZO
 Field = dict[str, Any]
 
 _OURS = ("unit", "min", "max", "pattern", "max_length", "max_items", "key", "names", "grows", "foreign", "one_of",
-         "keys", "values", "default", "observed", "example")
+         "keys", "values", "default", "observed", "told", "example")
 
 
 def field(type_: str, description: str, change: str = "live", **keys: Any) -> Field:
@@ -48,14 +51,19 @@ def field(type_: str, description: str, change: str = "live", **keys: Any) -> Fi
     return {"type": type_, "description": description, **keys, "muster": {"change": change, **ours}}
 
 
+def compared(entry: Field, have: Any) -> bool:
+    """Whether what is asked for is held against `have`, which a site tells: None is nothing that it told."""
+    return have is not None or not (entry["muster"]["change"] == "replace" or entry["muster"].get("told"))
+
+
 DISK_FIELDS: dict[str, Field] = {
     "name": field("str", "Name of the disk within the VM. The first disk is C(root), the others C(disk1), C(disk2)…",
                   "replace", pattern=NAME),
     "size": field("str", "Virtual size. A disk grows, it never shrinks.", unit="size", required=True, grows=True,
                   min=1 << 20, max=64 << 40, example="10 GiB"),
     "pool": field("str", "Storage pool (libvirt), datastore (vSphere) or storage (Proxmox). The site's own if unset.",
-                  "replace", pattern=PLACE),
-    "tier": field("str", "Storage tier, a name that the site maps to a pool or a storage policy.", "replace",
+                  pattern=PLACE, told=True),
+    "tier": field("str", "Storage tier, a name that the site maps to a pool or a storage policy.",
                   pattern=LABEL),
     "iops_limit": field("int", "Limit of I/O operations per second, reads and writes together. 0 is no limit.",
                         min=0, max=10_000_000, default=0),
@@ -144,8 +152,8 @@ VM_FIELDS: dict[str, Field] = {
                   key="name", names=("nic0", "nic{}")),
     "firmware": field("str", "Firmware.", "replace", choices=["bios", "uefi"]),
     "secure_boot": field("bool", "Secure boot; needs I(firmware=uefi).", "replace"),
-    "zone": field("str", "Availability zone or cluster.", "live", pattern=PLACE),
-    "host": field("str", "Host that the VM must run on.", pattern=PLACE),
+    "zone": field("str", "Availability zone or cluster.", pattern=PLACE, told=True),
+    "host": field("str", "Host that the VM must run on.", pattern=PLACE, told=True),
     "anti_affinity": field("str", "Group whose VMs must not share a host.", pattern=LABEL),
     "ha_priority": field("str", "Priority at which high availability restarts the VM.",
                          choices=["disabled", "low", "medium", "high"]),

@@ -17,13 +17,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .errors import Impossible
-from .fields import VM_FIELDS, Field
+from .fields import VM_FIELDS, Field, compared
 from .units import format_duration, format_size
 from .vm import VM
 
 # From the mildest to the hardest; a driver's `refine` may only go up, among the first four.
 SEVERITY = ("none", "mark", "live", "power_cycle", "replace", "create", "delete")
-_PLACE = ("zone", "host")  # a platform that has them tells where a VM is, unless this account may not know
 _REASONS = {
     "power_cycle": "it takes effect while the VM is off",
     "replace": "it is fixed when the VM is made",
@@ -233,7 +232,7 @@ class _Comparison:
         if want == have:
             return
         ours = entry["muster"]
-        if have is None and (ours["change"] == "replace" or keys[0] in _PLACE):
+        if not compared(entry, have):
             self.notes.append(f"{self.where} does not report {'.'.join(keys)}; it is not compared")
         elif ours.get("grows") and have is not None and want < have:
             before, after = people(have, entry), people(want, entry)

@@ -47,6 +47,7 @@ class Proxmox(FakePve):
         qemu, node = "/nodes/{node}/qemu/{vmid}", "/nodes/{node}"
         return [
             ("PUT", f"{qemu}/resize", self._more_resize),
+            ("POST", f"{qemu}/move_disk", self._more_move_disk),
             ("POST", f"{qemu}/migrate", self._more_migrate),
             ("GET", f"{node}/network", self._more_networks),
             ("POST", f"{node}/vzdump", self._more_vzdump),
@@ -71,6 +72,27 @@ class Proxmox(FakePve):
             vm.config[v["disk"]] = join_drive(volume, {**props, "size": format_size(size)})
 
         return await self.task(vm.node, "resize", vm.vmid, user, body, vm=vm)
+
+    async def _more_move_disk(self, v: Any, user: str) -> Any:
+        vm = self.find(v["node"], v["vmid"])
+        self._check_lock(vm)
+        volume, props = split_drive(vm.config[v["disk"]])
+        if volume_ref(volume)[0] == v["storage"]:
+            raise PveError(500, "you can't move to the same storage with same format")
+        if vm.snapshots and v.get("delete"):
+            raise PveError(500, "you can't move a disk with snapshots and delete the source")
+        self._qm_image_store(v["storage"], user)
+
+        async def body() -> None:
+            there = self._qm_volume(volume)
+            made, _format = self._qm_alloc(v["storage"], vm.vmid, None, there["size"])
+            vm.config[v["disk"]] = join_drive(made, props)
+            if v.get("delete"):
+                self._qm_free(volume)
+            else:
+                vm.config["unused0"] = volume
+
+        return await self.task(vm.node, "qmmove", vm.vmid, user, body, vm=vm)
 
     def _qm_new_drive(self, vmid: int, key: str, value: str, default: str | None) -> Any:
         volume, props = split_drive(value)

@@ -30,6 +30,7 @@ AFTER: dict[str, Any] = {
     "nics": [{"network": "vmbr0", "connected": False}],
     "tags": {"owner": "shop"},
 }
+MOVED = {**BEFORE, "disks": [{"size": "1 MiB", "pool": "fast"}]}
 Act = Callable[[ProxmoxWorld, Driver, Path], object]
 Look = Callable[[ProxmoxWorld], object]
 
@@ -95,6 +96,23 @@ def apply(**more: Any) -> Act:
     return act
 
 
+def second(world: ProxmoxWorld) -> None:
+    """Another storage, and a VM whose disk is not there."""
+    world.fake.storages["fast"] = {"type": "lvmthin", "active": 1, "content": "images", "files": set()}
+    world.made(**BEFORE)
+
+
+def move(world: ProxmoxWorld, driver: Driver, path: Path) -> object:
+    desired = world.wanted(**MOVED)
+    changes = world.changes(desired)
+    return driver.apply(desired, driver.get(desired.name), changes) if changes else None
+
+
+def in_place(world: ProxmoxWorld) -> bool:
+    assert world.changes(world.wanted(**MOVED)) == []
+    return (world.volumes(), len(world.fake.storages["fast"]["volumes"])) == ([], 1)
+
+
 def delete(world: ProxmoxWorld, driver: Driver, path: Path) -> None:
     with contextlib.suppress(NotFound):  # as `remove` of a fleet does: what is gone is right
         driver.delete(driver.get(named(world)))
@@ -152,6 +170,7 @@ OPERATIONS: dict[str, Operation] = {
     "change": Operation(apply(), lambda world: planned(world, **AFTER), existing()),
     "change with a power cycle": Operation(
         apply(power="on"), lambda world: planned(world, **AFTER, power="on"), existing(on=True, power="on")),
+    "move a disk": Operation(move, in_place, second),
     "power on": Operation(
         of(lambda driver, vm: driver.power(vm, "on")), lambda world: there(world).power == "on", existing()),
     "power off": Operation(

@@ -27,6 +27,7 @@ from vsphere_site import VsphereWorld, done, on_vsphere, options
 
 BEFORE: dict[str, Any] = {"cpus": 1, "disks": [{"size": "1 MiB"}], "nics": [{"network": "DC0_DVPG0"}]}
 GROWN = {**BEFORE, "disks": [{"size": "2 MiB"}]}
+MOVED = {**BEFORE, "disks": [{"size": "1 MiB", "pool": "LocalDS_1"}]}
 AFTER: dict[str, Any] = {
     "cpus": 2,
     "memory": "64 MiB",
@@ -71,6 +72,12 @@ def apply(world: VsphereWorld, driver: Driver, name: str, **more: Any) -> object
     actual = driver.get(desired.name)
     changes = world.changes(desired)
     return driver.apply(desired, actual, changes) if changes else None
+
+
+def move(world: VsphereWorld, driver: Driver, name: str) -> object:
+    desired = world.wanted(name, **MOVED)
+    changes = world.changes(desired)
+    return driver.apply(desired, driver.get(desired.name), changes) if changes else None
 
 
 def create(world: VsphereWorld, driver: Driver, name: str, template: str = "") -> object:
@@ -167,6 +174,7 @@ OPERATIONS: dict[str, Operation] = {
         lambda world, name: planned(world, name, **AFTER, power="on"),
         existing(on=True, power="on"),
     ),
+    "move a disk": Operation(move, lambda world, name: planned(world, name, **MOVED), existing()),
     "power on": Operation(
         of(lambda driver, vm: driver.power(vm, "on")), lambda world, name: there(world, name).power == "on", existing()
     ),

@@ -33,7 +33,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
          "\t\t\treturn nil, &types.InvalidArgument{InvalidProperty: \"spec.location.pool\"}\n\t\t}\n"
          "\t\tif err := hostless(pool, req.Spec.Location.Host); err != nil {\n\t\t\treturn nil, err\n\t\t}\n"),
         ("\t\tvar changes []types.PropertyChange\n\n\t\tif ref := req.Spec.Datastore; ref != nil {",
-         "\t\tvar changes []types.PropertyChange\n\t\tif err := relocateHost(vm, &req.Spec); err != nil {\n"
+         "\t\tvar changes []types.PropertyChange\n\t\tif err := relocate(vm, &req.Spec); err != nil {\n"
          "\t\t\treturn nil, err\n\t\t}\n\n\t\tif ref := req.Spec.Datastore; ref != nil {"),
         ("\t\tdefaultDevices := object", "\t\tcloneSpec(vm, req.Spec.Config, &config)\n\t\tdefaultDevices := object"),
         ("\t\t\tswitch disk := device.(type) {\n\t\t\tcase *types.VirtualDisk:\n\t\t\t\t// TODO",

@@ -137,7 +137,14 @@ class LibvirtDriver(Driver):
         room.check(self.connection, desired, self.site, pools)
 
     def refine(self, change: Change, actual: VM) -> str:
+        if change.keys[0] == "disks" and change.keys[2:] in (("pool",), ("tier",)):
+            (there,) = (disk for disk in actual["disks"] if disk["name"] == change.keys[1])
+            stays = self._pool_name(there) == self._pool_name({change.keys[2]: change.after})
+            return change.how if stays else "replace"
         return changes.refine(change, actual)
+
+    def _pool_name(self, disk: Mapping[str, Any]) -> str:
+        return self.pool_of(disk) or self.volumes.default_pool
 
     # Making and changing
 
@@ -241,8 +248,8 @@ class LibvirtDriver(Driver):
             build.add_disk(self, domain, desired, change.after, live, progress)
         elif kind == "nics" and field.startswith("forwards"):
             return  # set from the mark, after all else
-        elif kind == "host":
-            return  # the only one that there is: `check` lets no other through
+        elif kind == "host" or field in ("pool", "tier"):
+            return  # `check` lets no other host through, and `refine` no other pool
         elif live:
             changes.live(domain, self.site, actual, change)
         elif kind == "disks" and field == "size":
@@ -262,6 +269,12 @@ class LibvirtDriver(Driver):
                     "its ownership mark is gone", site=self.site, vm=desired.name, todo="Find out who took it"
                 )
             fields = {**written.fields, **build.mark_fields(desired)}
+            # Where a disk lies is what the mark says of it since it was made: none is moved.
+            lies = {disk.get("name"): disk.get("pool") for disk in written.fields.get("disks") or ()}
+            for disk in fields.get("disks") or ():
+                if disk.get("name") in lies:
+                    disk.pop("pool", None)
+                    disk |= {"pool": pool} if (pool := lies[disk["name"]]) else {}
             if fields != written.fields:
                 build.write_mark(domain, replace(written, fields=fields))
 

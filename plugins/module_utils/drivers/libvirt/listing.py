@@ -98,8 +98,8 @@ def _marked_disks(spec: dict[str, Any], written: marks.Written) -> None:
     """Fields of disks that no XML holds, from the mark."""
     for disk in written.fields.get("disks") or ():
         for there in spec["disks"]:
-            if there["name"] == disk.get("name") and disk.get("pool"):
-                there["pool"] = disk["pool"]
+            if there["name"] == disk.get("name"):
+                there |= {key: disk[key] for key in ("pool", "tier") if disk.get(key)}
 
 
 def _network(

@@ -53,6 +53,9 @@ def make(driver: ProxmoxDriver, desired: VM, actual: VM, change: Change, progres
         driver.placement.migrate(actual, node, vmid, str(change.after), running, progress)
     elif kind == "ha_priority":
         driver.placement.manage(vmid, name, change.after == "medium", running)
+    elif kind == "disks" and change.keys[2:] in (("pool",), ("tier",)):
+        wanted = next(disk for disk in desired["disks"] if disk["name"] == change.keys[1])
+        _move(driver, actual, change.keys[1], driver.pool_of(wanted), progress)
     elif kind == "disks" and change.keys[2:] == ("size",):
         build.grow(driver, path, name, _place(driver, actual, "disks", change.keys[1]), change.after, progress)
     else:
@@ -65,6 +68,34 @@ def make(driver: ProxmoxDriver, desired: VM, actual: VM, change: Change, progres
         _write(driver, path, name, edit, config, change, running)
         if None in edit.places.values():
             driver.remember(actual, edit.places)
+
+
+def _move(driver: ProxmoxDriver, actual: VM, disk: str, storage: str, progress: Progress) -> None:
+    """Move a disk to another storage, whether the VM runs or not; its old volume goes when the new one is whole."""
+    node, vmid, config, _resource = listing.find(driver.api, actual)
+    path, name, key = f"nodes/{node}/qemu/{vmid}", actual.name, _place(driver, actual, "disks", disk)
+    doing = f"move the disk '{disk}' to the storage '{storage}'"
+
+    def drive(config: text.Config) -> text.Drive | None:
+        return next((drive for drive in text.drives(config) if drive.key == key), None)
+
+    there = drive(config)
+    if there is None or there.storage == storage:
+        return
+    driver.storage.room(node, storage, there.size, name)
+    progress(f"{name}: moving the disk '{disk}' to {storage}")
+    upid = driver.tasks.patiently(
+        lambda: driver.api.post(f"{path}/move_disk", doing, name, disk=key, storage=storage, delete=1,
+                                digest=config.get("digest")), name)  # fmt: skip
+    driver.tasks.finish(upid, doing, name, progress)
+    now = drive(driver.api.get(f"{path}/config", "read the VM", name))
+    if now is None or now.storage != storage:
+        raise Failed(
+            f"unable to {doing}: Proxmox reported it as done, yet the disk is not there",
+            site=driver.site,
+            vm=name,
+            todo="Look at the VM's tasks in Proxmox, then run again",
+        )
 
 
 def _write(

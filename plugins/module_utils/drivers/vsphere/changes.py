@@ -73,6 +73,8 @@ def edit_of(
         edit.fields.update(found)
     touched: dict[int, Any] = {}
     for change in todo:
+        if change.keys[2:] in moves.PLACES:
+            continue
         if change.keys[0] == "disks":
             _disk(there, edit, touched, change)
         elif change.keys[0] == "nics":

@@ -1,16 +1,20 @@
-"""Moving a VM to another host or cluster, while it runs."""
+"""Moving a VM to another host or cluster, and its disks to other datastores, while it runs."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from ...model.vm import VM
 from ..driver import Failed, Progress
+from . import devices, listing
 from .sdk import vim
 from .site import Places
 
 if TYPE_CHECKING:
     from .driver import VsphereDriver
+
+PLACES = (("pool",), ("tier",))  # keys of a disk's change, below its name, that move it
 
 
 def reaches(places: Places, actual: VM, wanted: VM) -> bool:
@@ -47,3 +51,45 @@ def move(driver: VsphereDriver, desired: VM, actual: VM, progress: Progress) -> 
             todo="Run again; if it stays, look at the rules of DRS",
         )
     return left
+
+
+def move_disks(
+    driver: VsphereDriver, desired: VM, actual: VM, names: Collection[str], progress: Progress
+) -> None:
+    """Move the disks of these names to the datastores that they name now, all in one task. The VM's own files follow
+    its first disk, as they lay with it from the beginning."""
+    if not names:
+        return
+    obj, one, _written = driver.owned(actual, "move its disks")
+    hardware, places = one.get("config.hardware.device") or (), driver.places
+    cluster = places.cluster(VM(actual.name, actual.site, {"host": listing.now(driver.session, obj, one)["host"]}))
+    drives = {disk.place: disk for disk in devices.disks(hardware)}
+    wanted = {
+        str(actual.state["disks"][disk["name"]]["place"]): driver.pool_of(disk, actual.name)
+        for disk in desired["disks"] or () if disk["name"] in names
+    }
+    wanted = {place: pool for place, pool in wanted.items() if place in drives and drives[place].datastore != pool}
+    if not wanted:
+        return
+    location = vim.vm.RelocateSpec(disk=[
+        vim.vm.RelocateSpec.DiskLocator(
+            diskId=disk.device.key,
+            datastore=places.datastore(cluster, wanted.get(place, disk.datastore), actual.name),
+        )
+        for place, disk in drives.items()
+    ])
+    first = next(iter(drives))
+    if first in wanted:
+        location.datastore = places.datastore(cluster, wanted[first], actual.name)
+    doing = f"move its disks to {', '.join(sorted(set(wanted.values())))}"
+    progress(f"{actual.name}: moving {', '.join(sorted(names))} to {', '.join(sorted(set(wanted.values())))}")
+    driver.tasks.run(doing, lambda: obj.RelocateVM_Task(location, "defaultPriority"), actual.name, progress)
+    _obj, one, _written = driver.owned(actual, "move its disks")
+    there = {disk.place: disk.datastore for disk in devices.disks(one.get("config.hardware.device") or ())}
+    if any(there.get(place) != pool for place, pool in wanted.items()):
+        raise Failed(
+            f"unable to {doing}: vCenter reported it as done, yet they are elsewhere",
+            site=driver.site,
+            vm=actual.name,
+            todo="Look at the VM's tasks in vCenter, then run again",
+        )

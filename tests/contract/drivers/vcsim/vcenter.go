@@ -8,10 +8,14 @@ package simulator
 
 import (
 	"fmt"
+	"os"
+	"path"
 	"reflect"
+	"strings"
 	"sync"
 
 	"github.com/google/uuid"
+	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/mo"
 	"github.com/vmware/govmomi/vim25/soap"
@@ -175,8 +179,17 @@ func hostless(pool *types.ManagedObjectReference, host *types.ManagedObjectRefer
 	return &types.InvalidArgument{InvalidProperty: "host"}
 }
 
-// relocateHost names the host of a VM that moves to another pool.
-func relocateHost(vm *VirtualMachine, spec *types.VirtualMachineRelocateSpec) types.BaseMethodFault {
+// relocate moves disks to other datastores, and names the host of a VM that moves to another pool.
+func relocate(vm *VirtualMachine, spec *types.VirtualMachineRelocateSpec) types.BaseMethodFault {
+	for _, locator := range spec.Disk {
+		for _, device := range vm.Config.Hardware.Device {
+			if disk, ok := device.(*types.VirtualDisk); ok && disk.Key == locator.DiskId {
+				if err := moveDisk(disk, locator.Datastore); err != nil {
+					return &types.CannotAccessFile{FileFault: types.FileFault{File: err.Error()}}
+				}
+			}
+		}
+	}
 	if spec.Pool != nil && spec.Host == nil {
 		if fault := hostless(spec.Pool, nil); fault != nil {
 			return fault
@@ -216,6 +229,36 @@ func (vm *VirtualMachine) revert(snapshot *VirtualMachineSnapshot) {
 }
 
 var memories = map[types.ManagedObjectReference]bool{}
+
+func moveDisk(disk *types.VirtualDisk, to types.ManagedObjectReference) error {
+	backing := disk.Backing.(*types.VirtualDiskFlatVer2BackingInfo)
+	target := Map.Get(to).(*Datastore)
+	var at object.DatastorePath
+	at.FromString(backing.FileName)
+	if at.Datastore == target.Name {
+		return nil
+	}
+	for _, other := range Map.All("Datastore") {
+		if from := other.(*Datastore); from.Name == at.Datastore {
+			for _, name := range []string{at.Path, strings.Replace(at.Path, ".vmdk", "-flat.vmdk", 1)} {
+				source := path.Join(from.Info.GetDatastoreInfo().Url, name)
+				file := path.Join(target.Info.GetDatastoreInfo().Url, name)
+				if _, err := os.Stat(source); err != nil {
+					continue
+				}
+				if err := os.MkdirAll(path.Dir(file), 0700); err != nil {
+					return err
+				}
+				if err := os.Rename(source, file); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	at.Datastore = target.Name
+	backing.FileName, backing.Datastore = at.String(), &to
+	return nil
+}
 
 // refuse is the fault for what a running VM cannot change, for a disk that would shrink, and for a change that was made
 // from a configuration that is no more.
