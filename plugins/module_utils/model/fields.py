@@ -80,8 +80,8 @@ FORWARD_FIELDS: dict[str, Field] = {
 NIC_FIELDS: dict[str, Field] = {
     "name": field("str", "Name of the NIC within the VM: C(nic0), C(nic1)… if unset.", "replace", pattern=NAME),
     "network": field("str", "Network of the site. C(user) is user-mode networking: no bridge, no privilege, ports "
-                     "forwarded from the loopback address.", "power_cycle", pattern=PLACE, required=True),
-    "vlan": field("int", "VLAN id.", "power_cycle", min=1, max=4094),
+                     "forwarded from the loopback address.", pattern=PLACE, required=True),
+    "vlan": field("int", "VLAN id.", min=1, max=4094),
     "mac": field("str", "MAC address. Derived from the VM's identity if unset.", "power_cycle", pattern=MAC),
     "bandwidth_limit": field("str", "Limit of throughput per second, each way. 0 is no limit.", unit="size", min=0,
                              default=0, example="100 MiB"),
@@ -148,7 +148,7 @@ VM_FIELDS: dict[str, Field] = {
     "memory_reservation": field("str", "Memory that the host guarantees. 0 is none.", unit="size", min=0, default=0),
     "disks": field("list", "Disks, the root disk first.", elements="dict", options=DISK_FIELDS, key="name",
                    names=("root", "disk{}"), foreign=True),
-    "nics": field("list", "NICs.", "power_cycle", elements="dict", options=NIC_FIELDS,
+    "nics": field("list", "NICs.", elements="dict", options=NIC_FIELDS,
                   key="name", names=("nic0", "nic{}")),
     "firmware": field("str", "Firmware.", "replace", choices=["bios", "uefi"]),
     "secure_boot": field("bool", "Secure boot; needs I(firmware=uefi).", "replace"),

@@ -7,7 +7,7 @@ import time
 import uuid
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import libvirt
 import pytest
@@ -40,6 +40,8 @@ class LibvirtWorld(World):
             "nics.bandwidth_limit",
         }
     )
+
+    costs: ClassVar[dict[str, str]] = {"NIC removed": "power_cycle"}
 
     def __init__(self, driver: Any, access: Any, real: bool) -> None:
         super().__init__(driver, access)

@@ -64,9 +64,9 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     ),
     "link down": ({"nics": [NIC]}, {"nics": [{**NIC, "connected": False}]}, "live"),
     "link up": ({"nics": [{**NIC, "connected": False}]}, {"nics": [{**NIC, "connected": True}]}, "live"),
-    "new NIC": ({"nics": [NIC]}, {"nics": [NIC, NIC]}, "power_cycle"),
-    "first NIC": ({"nics": []}, {"nics": [NIC]}, "power_cycle"),
-    "NIC removed": ({"nics": [NIC, {**NIC, "name": "old"}]}, {"nics": [NIC]}, "power_cycle"),
+    "new NIC": ({"nics": [NIC]}, {"nics": [NIC, NIC]}, "live"),
+    "first NIC": ({"nics": []}, {"nics": [NIC]}, "live"),
+    "NIC removed": ({"nics": [NIC, {**NIC, "name": "old"}]}, {"nics": [NIC]}, "live"),
     "mac": ({"nics": [NIC]}, {"nics": [{**NIC, "mac": "52:54:00:00:00:07"}]}, "power_cycle"),
     "tags": ({"tags": {"a": "1", "b": "2"}}, {"tags": {"a": "3"}}, "mark"),
     "all tags removed": ({"tags": {"a": "1"}}, {"tags": {}}, "mark"),
@@ -83,7 +83,7 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 }
 
 
-CYCLED = {"fewer cpus", "topology and cpus", "less memory", "new NIC"}
+CYCLED = {"fewer cpus", "topology and cpus", "less memory", "NIC removed"}
 
 
 @pytest.mark.parametrize("name", CHANGES)

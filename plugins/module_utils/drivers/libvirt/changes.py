@@ -25,6 +25,9 @@ def refine(change: Change, actual: VM) -> str:
     if actual.power != "on" or how not in ("live", "mark"):
         return how
     before, after = change.before, change.after
+    gone = len(change.keys) == 2 and after is None
+    if change.keys[0] == "nics" and (gone or change.keys[2:] in (("network",), ("vlan",))):
+        return "power_cycle"  # a guest need not let go of a NIC, and QEMU moves none to another network
     if change.field == "cpus" and (after < before or after > actual.state.get("max_cpus", 0)):
         return "power_cycle"
     if change.field == "memory" and (
