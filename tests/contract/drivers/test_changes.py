@@ -46,6 +46,10 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"cpus": 6},
         "power_cycle",
     ),
+    "cpus kept": ({"cpus": 2}, {"cpus": 2, "cpu_reservation": 33}, "live"),
+    "no cpus kept": ({"cpu_reservation": 50}, {"cpu_reservation": 0}, "live"),
+    "cpus kept of more cpus": (
+        {"cpus": 1, "cpu_reservation": 50}, {"cpus": 2, "cpu_reservation": 50}, "power_cycle"),
     "memory by a DIMM": (BIG, {"memory": "192 MiB"}, "live"),
     "memory by less than a DIMM": (BIG, {"memory": "96 MiB"}, "power_cycle"),
     "less memory": (BIG, {"memory": "32 MiB"}, "power_cycle"),

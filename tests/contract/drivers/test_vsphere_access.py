@@ -154,7 +154,7 @@ def test_several_clusters_and_none_that_is_meant() -> None:
     class Session:
         site = "vc"
 
-    clusters = [site.Cluster(name, None, None, {f"{name}-host": 1}, {}, {}, Care(), {}) for name in ("a", "b")]
+    clusters = [site.Cluster(name, None, None, {f"{name}-host": 1}, {}, {}, Care(), {}, 0) for name in ("a", "b")]
     places = site.Places(Session(), clusters)  # type: ignore[arg-type]
     with pytest.raises(Ambiguous, match=r"several clusters \(a, b\); nothing was changed.*zone"):
         places.cluster(VM("x", "vc"))

@@ -219,8 +219,8 @@ def test_a_cluster_that_the_vm_cannot_be_moved_to(vcenter: Vcenter) -> None:
     ({"nics": [{"network": "dmz"}]}, False),
 ])
 def test_a_move_takes_datastores_and_networks_that_both_clusters_have(spec: dict[str, Any], reached: bool) -> None:
-    here = site_room.Cluster("a", "dc", None, {"a1": 1}, {"shared": 1, "local": 2}, {"lan": 1, "dmz": 2}, Care(), {})
-    there = site_room.Cluster("b", "dc", None, {"b1": 2}, {"shared": 1}, {"lan": 1}, Care(), {})
+    here = site_room.Cluster("a", "dc", None, {"a1": 1}, {"shared": 1, "local": 2}, {"lan": 1, "dmz": 2}, Care(), {}, 0)
+    there = site_room.Cluster("b", "dc", None, {"b1": 2}, {"shared": 1}, {"lan": 1}, Care(), {}, 0)
     places = site_room.Places(None, [here, there])  # type: ignore[arg-type]
     assert reaches(places, VM("x", "vc", {"host": "a1", **spec}), VM("x", "vc", {"zone": "b"})) is reached
     assert reaches(places, VM("x", "vc", {"host": "a1", **spec}), VM("x", "vc", {"zone": "a"}))

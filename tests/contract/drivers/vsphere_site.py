@@ -28,7 +28,6 @@ class VsphereWorld(World):
     refused = frozenset(
         {
             "cpu_pinning",
-            "cpu_reservation",
             "memory_minimum",
             "zone",
             "host",

@@ -137,7 +137,7 @@ def _spec(driver: VsphereDriver, plan: Plan, cluster: Cluster, wanted: Mapping[s
         **wanted,
         name=plan.desired.name,
         uuid=plan.uuid,
-        **{"numCPUs": 1, "memoryMB": 512, **hardware(plan.desired, {})},
+        **{"numCPUs": 1, "memoryMB": 512, **hardware(plan.desired, {}, cluster.mhz)},
         **firmware(plan.desired),
         **empty(plan.was),
         files=vim.vm.FileInfo(vmPathName=f"[{home}]"),
@@ -158,7 +158,8 @@ def _copy(
         diskMoveType="moveAllDiskBackingsAndDisallowSharing",
     )
     spec = vim.vm.CloneSpec(
-        location=location, template=False, powerOn=False, config=vim.vm.ConfigSpec(**wanted, **hardware(desired, {}))
+        location=location, template=False, powerOn=False,
+        config=vim.vm.ConfigSpec(**wanted, **hardware(desired, {}, cluster.mhz)),
     )
     folder = driver.places.folder(cluster, name)
     progress(f"{name}: copying {plan.title}")
@@ -233,7 +234,7 @@ def _refit(driver: VsphereDriver, plan: Plan, cluster: Cluster, made: Any, progr
         progress,
         deviceChange=changes,
         uuid=plan.uuid,
-        **hardware(desired, now.spec),
+        **hardware(desired, now.spec, cluster.mhz),
         **firmware(desired),
     )
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .site import Places
 
 _PROCESSOR = ("cpus", "cpu_topology")
+_HARDWARE = (*_PROCESSOR, "cpu_reservation", "memory", "memory_reservation")
 WHERE = ("zone", "host")
 _ELSEWHERE = (*WHERE, "anti_affinity", "ha_priority")  # not of the VM's own configuration
 
@@ -59,15 +60,17 @@ def edit_of(
     edit, there = Edit(), _There(driver, actual, hardware_there, known)
     kinds = {change.keys[0] for change in todo}
     for change in todo:
-        if change.keys[0] not in (*_PROCESSOR, "memory", "memory_reservation", "disks", "nics", *_ELSEWHERE) \
+        if change.keys[0] not in (*_HARDWARE, "disks", "nics", *_ELSEWHERE) \
                 and change.how != "mark":
             raise there.refuses(change)
-    if kinds & {*_PROCESSOR, "memory", "memory_reservation"}:
-        found = hardware(desired, actual.spec)
+    if kinds & {*_HARDWARE, *WHERE}:
+        found = hardware(desired, actual.spec, there.cluster.mhz)
         if not kinds & set(_PROCESSOR):
             found = {key: value for key, value in found.items() if key not in ("numCPUs", "numCoresPerSocket")}
         if "memory" not in kinds:
             found.pop("memoryMB", None)
+        if not kinds & {"cpus", "cpu_reservation", *WHERE}:  # a share of what the CPUs there have
+            found.pop("cpuAllocation", None)
         if "memory_reservation" not in kinds:
             found.pop("memoryAllocation", None)
         edit.fields.update(found)

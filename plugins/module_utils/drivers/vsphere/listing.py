@@ -17,7 +17,7 @@ from . import mark as marks
 from .connection import Session
 from .reading import Found, Reader
 from .sdk import vim
-from .site import Places, kinds
+from .site import Places, kinds, slowest
 
 _POWER = {"poweredOn": "on", "poweredOff": "off", "suspended": "paused"}
 PATHS = (
@@ -56,6 +56,7 @@ class Around:
     clusters: Mapping[Any, str]  # by host
     networks: Mapping[str, str]
     care: Mapping[Any, placement.Care]  # by host
+    mhz: Mapping[Any, int]  # by host: of a CPU of the slowest host of its cluster
 
 
 def _around(found: Iterable[tuple[Any, Properties]]) -> Around:
@@ -63,6 +64,10 @@ def _around(found: Iterable[tuple[Any, Properties]]) -> Around:
     hosts = {obj: one for obj, one in known.items() if isinstance(obj, vim.HostSystem)}
     clusters = {obj: one for obj, one in known.items() if isinstance(obj, vim.ComputeResource)}
     cares = {obj: placement.care_of(one.get("configurationEx")) for obj, one in clusters.items()}
+    beside: dict[Any, list[Properties]] = {}
+    for one in hosts.values():
+        beside.setdefault(one.get("parent"), []).append(one)
+    mhz = {parent: slowest(several) for parent, several in beside.items()}
     return Around(
         {obj: str(one.get("name")) for obj, one in hosts.items()},
         {obj: str(known.get(one.get("parent"), {}).get("name", "")) for obj, one in hosts.items()},
@@ -72,6 +77,7 @@ def _around(found: Iterable[tuple[Any, Properties]]) -> Around:
             if isinstance(obj, vim.dvs.DistributedVirtualPortgroup)
         },
         {obj: cares[one["parent"]] for obj, one in hosts.items() if one.get("parent") in cares},
+        {obj: mhz[one.get("parent")] for obj, one in hosts.items()},
     )
 
 
@@ -263,6 +269,9 @@ def _read(session: Session, obj: Any, one: Properties, near: Around, name: str) 
     if host in near.hosts:
         spec["host"], spec["zone"] = near.hosts[host], near.clusters[host]
         state["host"] = near.hosts[host]
+    if near.mhz.get(host):
+        reserved = int(one.get("config.cpuAllocation.reservation") or 0)
+        spec["cpu_reservation"] = min(100, round(100 * reserved / (cpus * near.mhz[host])))
     if host in near.care:
         promised, others = near.care[host].told(obj, written.mark if written else None)
         spec, state = {**spec, **promised}, {**state, **others}

@@ -46,8 +46,9 @@ class Plan:
         return {**found, **{nic["name"]: devices.mac(self.uuid, nic) for nic in self.desired["nics"] or ()}}
 
 
-def hardware(desired: VM, there: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a ConfigSpec for CPUs and memory; `there` is the spec of what the VM is made of, if anything.
+def hardware(desired: VM, there: Mapping[str, Any], mhz: int) -> dict[str, Any]:
+    """Fields of a ConfigSpec for CPUs and memory; `there` is the spec of what the VM is made of, if anything, `mhz` the
+    speed of a CPU in its cluster.
 
     A topology that nobody manages stays as long as its cores divide the number.
     """
@@ -59,6 +60,9 @@ def hardware(desired: VM, there: Mapping[str, Any]) -> dict[str, Any]:
         cpus = cpus or int(topology["sockets"]) * int(topology["cores"])
         cores = int(topology["cores"]) if topology else before if cpus % before == 0 else 1
         found |= {"numCPUs": cpus, "numCoresPerSocket": cores}
+    if desired["cpu_reservation"] is not None:
+        reserved = desired["cpu_reservation"] * (cpus or int(there.get("cpus") or 1)) * mhz
+        found["cpuAllocation"] = vim.ResourceAllocationInfo(reservation=round(reserved / 100))
     if desired["memory"]:
         found["memoryMB"] = desired["memory"] // devices.MIB
     if desired["memory_reservation"] is not None:

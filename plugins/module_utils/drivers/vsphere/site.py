@@ -29,7 +29,8 @@ def kinds() -> Kinds:
         vim.ComputeResource: ["name", "parent", "resourcePool", "host", "datastore", "network", "configurationEx"],
         vim.ResourcePool: ["name", "parent"],
         vim.HostSystem: ["name", "parent", "runtime.connectionState", "runtime.inMaintenanceMode",
-                         "summary.hardware.memorySize", "summary.quickStats.overallMemoryUsage"],
+                         "summary.hardware.cpuMhz", "summary.hardware.memorySize",
+                         "summary.quickStats.overallMemoryUsage"],
         vim.Datastore: ["name"],
         vim.Network: ["name"],
         vim.dvs.DistributedVirtualPortgroup: ["name", "key", "config.distributedVirtualSwitch"],
@@ -49,6 +50,7 @@ class Cluster:
     networks: Mapping[str, Any]  # name → backing of a NIC
     care: Care
     free: Mapping[str, int]  # hosts that take VMs → their free memory in bytes
+    mhz: int  # of a CPU of its slowest host, of which `cpu_reservation` is a share; 0 where none tells
 
     def fits(self, vm: VM) -> bool:
         """Whether the VM's zone and host are here."""
@@ -194,7 +196,8 @@ class Places:
         networks = {name: _backing(name, obj, found) for name, obj in named("network").items()}
         care, hosts = care_of(one.get("configurationEx")), named("host")
         free = {name: _free(found[obj]) for name, obj in sorted(hosts.items()) if _ready(found[obj])}
-        return Cluster(_name(one), datacenter, pool, hosts, named("datastore"), networks, care, free)
+        mhz = slowest(found[obj] for obj in hosts.values())
+        return Cluster(_name(one), datacenter, pool, hosts, named("datastore"), networks, care, free, mhz)
 
     def cluster(self, vm: VM) -> Cluster:
         """The cluster that a VM is made in: that of its `zone` or `host`, that of the uri, or the only one."""
@@ -270,6 +273,11 @@ def _datacenter(obj: Any, found: Mapping[Any, Mapping[str, Any]], centers: Mappi
             (center for center, its in centers.items() if its.get("hostFolder") == up), None
         )
     return up
+
+
+def slowest(hosts: Iterable[Mapping[str, Any]]) -> int:
+    """MHz of a CPU of the slowest of some hosts; 0 where none tells."""
+    return min((speed for host in hosts if (speed := int(host.get("summary.hardware.cpuMhz") or 0))), default=0)
 
 
 def _ready(host: Mapping[str, Any]) -> bool:

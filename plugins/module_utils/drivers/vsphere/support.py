@@ -14,7 +14,6 @@ from .site import Cluster
 # Field → why vSphere, or this driver, cannot honour it.
 _FIELDS = {
     "cpu_pinning": "vSphere moves VMs between hosts, and CPUs of one mean nothing on another",
-    "cpu_reservation": "vSphere reserves MHz and not a share of a CPU; this driver does not count them yet",
     "memory_minimum": "vSphere has no bound for the balloon but the reservation",
 }
 
@@ -32,6 +31,8 @@ def check(vm: VM, site: str, clusters: Iterable[Cluster], options: Mapping[str, 
     if vm["host"] and not any(vm["host"] in one.hosts for one in known):
         hosts = sorted(host for one in known for host in one.hosts)
         raise refuse("host", f"the site's hosts are {', '.join(hosts[:20])}")
+    if vm["cpu_reservation"] and not all(one.mhz for one in known if one.fits(vm)):
+        raise refuse("cpu_reservation", "no host of its cluster tells how fast its CPUs are")
     _check_care(vm, [one for one in known if one.fits(vm)], refuse)
     if (vm["cpu_topology"] or {}).get("threads", 1) != 1:
         raise refuse("cpu_topology.threads", "vSphere has no threads within a core")
