@@ -10,7 +10,7 @@ from ..refusal import check_tiers, refusing
 from .domain import USER_NETWORK
 
 # Field → why a single libvirt host cannot honour it.
-_FIELDS = {
+REFUSED = {
     "cpu_reservation": "libvirt shares the host's CPUs by weight and reserves none",
     "memory_reservation": "QEMU has no guaranteed part of memory",
     "memory_minimum": "libvirt has no lower bound for the balloon",
@@ -24,7 +24,7 @@ def check(vm: VM, site: str, hostname: str, remote: bool, options: Mapping[str, 
     """Raise Unsupported for the first field of `vm` that cannot be honoured."""
     refuse = refusing(vm, site)
     check_tiers(vm, options, refuse)
-    for field, why in _FIELDS.items():
+    for field, why in REFUSED.items():
         if vm[field] not in (None, 0, "disabled"):
             raise refuse(field, why)
     if vm["host"] and vm["host"] not in (hostname, hostname.split(".")[0]):

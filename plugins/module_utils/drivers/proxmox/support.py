@@ -9,7 +9,7 @@ from ...model.vm import VM
 from ..refusal import check_tiers, refusing
 
 # Field → why Proxmox, or this driver, cannot honour it.
-_FIELDS = {
+REFUSED = {
     "cpu_pinning": "Proxmox lets only the login root@pam pin CPUs, and Muster works with an API token",
     "cpu_reservation": "Proxmox shares CPUs by weight and reserves none",
     "memory_reservation": "Proxmox guarantees no part of a VM's memory",
@@ -23,7 +23,7 @@ def check(vm: VM, site: str, nodes: Mapping[str, bool], options: Mapping[str, An
     they are online."""
     refuse = refusing(vm, site)
     check_tiers(vm, options, refuse)
-    for field, why in _FIELDS.items():
+    for field, why in REFUSED.items():
         if vm[field] not in (None, 0):
             raise refuse(field, why)
     if len(vm.name) > 63 or vm.name.endswith("-"):

@@ -12,7 +12,7 @@ from .placement import LONGEST, rule_name
 from .site import Cluster
 
 # Field → why vSphere, or this driver, cannot honour it.
-_FIELDS = {
+REFUSED = {
     "cpu_pinning": "vSphere moves VMs between hosts, and CPUs of one mean nothing on another",
     "memory_minimum": "vSphere has no bound for the balloon but the reservation",
 }
@@ -22,7 +22,7 @@ def check(vm: VM, site: str, clusters: Iterable[Cluster], options: Mapping[str, 
     """Raise Unsupported for the first field of `vm` that cannot be honoured."""
     refuse = refusing(vm, site)
     check_tiers(vm, options, refuse)
-    for field, why in _FIELDS.items():
+    for field, why in REFUSED.items():
         if vm[field] not in (None, 0):
             raise refuse(field, why)
     known = list(clusters)
