@@ -47,7 +47,7 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         "power_cycle",
     ),
     "cpus kept": ({"cpus": 2}, {"cpus": 2, "cpu_reservation": 33}, "live"),
-    "no cpus kept": ({"cpu_reservation": 50}, {"cpu_reservation": 0}, "live"),
+    "fewer cpus kept": ({"cpu_reservation": 50}, {"cpu_reservation": 25}, "live"),
     "cpus kept of more cpus": (
         {"cpus": 1, "cpu_reservation": 50}, {"cpus": 2, "cpu_reservation": 50}, "power_cycle"),
     "memory by a DIMM": (BIG, {"memory": "192 MiB"}, "live"),
