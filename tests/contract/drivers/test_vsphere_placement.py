@@ -215,6 +215,18 @@ def test_vms_are_made_in_the_pool_of_the_uri_and_stay_there_when_they_move(world
         driver.close()
 
 
+def test_another_host_leaves_a_vm_in_the_pool_that_somebody_put_it_into(world: VsphereWorld) -> None:
+    """With the pool it would lose its shares, limits and reservations there."""
+    root = cluster(world).resourcePool
+    gold = root.CreateResourcePool("gold", vim.ResourceConfigSpec(
+        cpuAllocation=root.config.cpuAllocation, memoryAllocation=root.config.memoryAllocation))
+    vm = world.made("a", **DISK)
+    done(world.inside(vm).RelocateVM_Task(vim.vm.RelocateSpec(pool=gold), "defaultPriority"))
+    moved = world.wanted("a", **DISK, host=next(name for name in ("DC0_C0_H0", "DC0_C0_H1") if name != vm["host"]))
+    assert world.driver.apply(moved, vm, world.changes(moved))["host"] == moved["host"]
+    assert world.inside(vm).resourcePool == gold
+
+
 def folders(world: VsphereWorld, *path: str) -> Any:
     """Somebody else makes folders of VMs, one below the other; the last of them."""
     (datacenter,) = (one for one in world.content.rootFolder.childEntity if isinstance(one, vim.Datacenter))

@@ -40,7 +40,9 @@ def move(driver: VsphereDriver, desired: VM, actual: VM, progress: Progress) -> 
     host = driver.places.host(cluster, desired)
     where = f"the host '{desired['host']}'" if desired["host"] else f"the cluster '{cluster.name}'"
     progress(f"{actual.name}: moving to {where}")
-    doing, location = f"move the VM to {where}", vim.vm.RelocateSpec(host=host, pool=cluster.pool)
+    # Within its cluster it stays in its resource pool or vApp, and has the shares, limits and reservations of that.
+    location = vim.vm.RelocateSpec(host=host, pool=cluster.pool if left else None)
+    doing = f"move the VM to {where}"
     driver.tasks.run(doing, lambda: obj.RelocateVM_Task(location, "defaultPriority"), actual.name, progress)
     found = driver.session.properties([obj], ["runtime.host"], "move the VM", actual.name)
     if not found or found[0].get("runtime.host") not in ([host] if host else cluster.hosts.values()):
