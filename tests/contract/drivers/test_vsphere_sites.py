@@ -21,7 +21,7 @@ from muster.model.planner import plan
 from muster.model.vm import VM, Mark
 from pyVmomi import vim
 from vsphere_simulator import ACCOUNT, Simulator
-from vsphere_site import done, options, past_muster
+from vsphere_site import disk_spec, done, options, past_muster
 
 FLEET = "shop"
 FILE = """
@@ -94,7 +94,25 @@ def test_a_site_has_the_vms_of_what_its_uri_names(vcenter: Vcenter, path: str, e
     survey = site.survey(site.list())
     clusters = {name.rpartition("_")[0] for name in expected}
     assert {host.name.rpartition("_")[0] for host in survey.hosts} == {one.removesuffix("_RP0") for one in clusters}
-    assert [pool.name for pool in survey.pools] == ["LocalDS_0"]
+    centers = sorted({name.partition("_")[0] for name in expected})
+    titles = [f"LocalDS_0 in {center}" for center in centers] if len(centers) > 1 else ["LocalDS_0"]
+    assert [pool.name for pool in survey.pools] == titles
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_datastores_of_one_name_are_told_apart_and_those_of_a_newcomer_are_looked_at(
+    vcenter: Vcenter, named: bool
+) -> None:
+    """Nothing there is Muster's; where the site names no datastore, those that the VMs lie in are."""
+    site = vcenter.site("a", pool="LocalDS_0" if named else None)
+    more = disk_spec(3 << 20, 9, "LocalDS_0")
+    more.device.controllerKey = 1000
+    done(vcenter.all(vim.VirtualMachine)["DC1_C1_RP0_VM0"].ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[more])))
+    disks = {vm.name: sum(disk["size"] for disk in vm["disks"]) for vm in site.list()}
+    assert {pool.name: pool.promised for pool in site.survey(site.list()).pools} == {
+        "LocalDS_0 in DC0": disks["DC0_C0_RP0_VM0"] + disks["DC0_C1_RP0_VM0"],
+        "LocalDS_0 in DC1": disks["DC1_C0_RP0_VM0"] + disks["DC1_C1_RP0_VM0"],
+    }
 
 
 def test_a_resource_pool_is_a_site(vcenter: Vcenter) -> None:

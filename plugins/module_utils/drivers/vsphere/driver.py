@@ -89,8 +89,7 @@ class VsphereDriver(Driver):
         return self.one(listing.some(self.session, self.places, [name_or_uuid]), name_or_uuid)
 
     def survey(self, vms: Sequence[VM]) -> Survey:
-        pools = [str(self.access["pool"] or ""), *map(str, (self.access["tiers"] or {}).values())]
-        pools += [str(disk["pool"]) for vm in vms if vm.mark for disk in vm["disks"] or () if disk.get("pool")]
+        pools = [str(name) for name in (self.access["pool"], *(self.access["tiers"] or {}).values()) if name]
         return survey.take(self.session, self.places, pools, vms)
 
     def default_pool(self, vm: str) -> str:
@@ -175,21 +174,21 @@ class VsphereDriver(Driver):
         plan = Plan(copy, uuid, mark, places=places)
         return build.earlier(self, plan, progress) or build.make(self, self._copy_of(plan, obj, vm.name), progress)
 
-    def apply(self, desired: VM, actual: VM, todo: Sequence[Change], progress: Progress = silent) -> VM:
+    def apply(
+        self, desired: VM, actual: VM, todo: Sequence[Change], progress: Progress = silent, force: bool = False
+    ) -> VM:
         self.owned(actual, "change the VM")
         now = listing.current(self.session, actual)
         running = now.power == "on"
         cycle = [change for change in todo if change.how == "power_cycle" and change.field != "power"]
         restart = running and bool(cycle)
+        self.refuse_paused(desired, now, cycle, force)
         if restart:
             progress(f"{actual.name}: shutting down to change " + ", ".join(change.field for change in cycle))
             self._mark(actual, ready=False)  # a run that is killed now leaves a VM that the next run starts again
-            now = self.power(now, "off", progress)
+            now = self.switched_off(now, progress, force)
         self._change(desired, now, [change for change in todo if change.field != "power"], progress)
-        wanted = desired["power"] or ("on" if running else "off")
-        now = listing.current(self.session, actual)
-        if wanted != now.power:
-            now = self.power(now, wanted, progress)
+        self.settle_power(desired, listing.current(self.session, actual), restart, progress, force)
         if restart:
             self._mark(actual, ready=True)
         return listing.current(self.session, actual)
