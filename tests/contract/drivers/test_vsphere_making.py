@@ -46,6 +46,19 @@ def test_a_copy_of_a_template(world: VsphereWorld) -> None:
 
 
 @on_vsphere
+@pytest.mark.parametrize("made_of", ["a template", "a VM"])
+def test_a_copy_keeps_the_cores_of_a_socket_of_its_source(world: VsphereWorld, made_of: str) -> None:
+    """Licences are counted by sockets."""
+    world.template(numCPUs=4, numCoresPerSocket=4)
+    vm = copied(world, cpus=8)
+    if made_of == "a VM":
+        copy = world.wanted("b", **{**SPEC, "cpus": 12})
+        vm = world.driver.clone(vm, copy, world.mark(copy))
+    sockets = 2 if made_of == "a template" else 3
+    assert vm["cpu_topology"] == {"sockets": sockets, "cores": 4, "threads": 1}
+
+
+@on_vsphere
 @pytest.mark.parametrize("taken", [False, True])
 def test_a_copy_to_which_vcenter_gave_another_identity(
     world: VsphereWorld, monkeypatch: pytest.MonkeyPatch, taken: bool

@@ -75,7 +75,7 @@ class VsphereWorld(World):
         )
         return done(datacenter.vmFolder.CreateVM_Task(spec, pool, None))
 
-    def template(self, name: str = "debian", sizes: tuple[int, ...] = (1 << 20,)) -> Any:
+    def template(self, name: str = "debian", sizes: tuple[int, ...] = (1 << 20,), **fields: Any) -> Any:
         """A template with a NIC and disks of these sizes."""
         devices: list[Any] = [
             vim.vm.device.VirtualDeviceSpec(
@@ -92,7 +92,7 @@ class VsphereWorld(World):
             ),
         ]
         devices += [disk_spec(size, unit, self.pool) for unit, size in enumerate(sizes)]
-        made = self.add(name, deviceChange=devices)
+        made = self.add(name, deviceChange=devices, **fields)
         made.MarkAsTemplate()
         return made
 
