@@ -148,7 +148,7 @@ def _spec(driver: VsphereDriver, plan: Plan, cluster: Cluster, wanted: Mapping[s
 def _copy(
     driver: VsphereDriver, plan: Plan, cluster: Cluster, wanted: Mapping[str, Any], progress: Progress
 ) -> Any:
-    """A full copy of the template or VM, with the hardware of that: `_refit` knows it. Not even its disks are shared."""
+    """A full copy of the template or VM, whose hardware it has until `_refit`; not even its disks are shared."""
     desired, name = plan.desired, plan.desired.name
     _name, datastore = _home(driver, plan, cluster)
     location = vim.vm.RelocateSpec(
