@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 _MAGIC = ("TF_PLUGIN_MAGIC_COOKIE", "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2")
@@ -14,6 +15,9 @@ def main() -> int:
         print("This is the Terraform provider 'muster'. Terraform and OpenTofu start it by themselves; "
               "'python -m muster_provider.install' puts it where they look.", file=sys.stderr)
         return 1
+    # A terminal sends Ctrl-C to Terraform and to us. Terraform then asks us to stop, and waits for what we say; the
+    # programs that we start ignore it too.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     from .serve import serve
 
     serve()

@@ -4,19 +4,20 @@ state as it was."""
 from __future__ import annotations
 
 import functools
+import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from muster.drivers.credentials import variable
 from muster.drivers.proxmox import driver as proxmox
 from muster.drivers.proxmox.tasks import Tasks
-from muster_provider.provider import MusterProvider
-from tf_runs import OFF, PROGRAM, Terraform, flat
+from tf_runs import OFF, PROGRAM, Terraform, flat, starting
 
 pytestmark = pytest.mark.parametrize("world", ["pve"], indirect=True)
 Fault = Callable[[Any, Terraform, pytest.MonkeyPatch], AbstractContextManager[None]]
@@ -150,27 +151,30 @@ def test_no_time_out(terraform: Terraform, timeout: str) -> None:
     assert "timeout" in terraform.refused()
 
 
-def test_control_c(terraform: Terraform, provider: MusterProvider) -> None:
-    """An interrupted apply ends, says so, and the next one carries on."""
-    world: Any = terraform.world
+def test_control_c(world: Any, tmp_path: Path) -> None:
+    """As a terminal sends it, to Terraform and the provider both: an apply ends, says so, and the next one carries on.
+    """
+    terraform = starting(world, tmp_path)
     terraform.vms = {"a": OFF}
     terraform.apply()
     state, vmid = terraform.state(), terraform.there()["a"].state["vmid"]
     world.fake.snapshot_lock(vmid, "backup")
     terraform.vms["a"] = {**OFF, "cpus": 2}
+    terraform.vms["b"] = OFF
     terraform.write()
     running = subprocess.Popen(
         [PROGRAM, "apply", "-auto-approve", "-no-color"], cwd=terraform.folder, env=terraform.environment,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
     assert running.stdout is not None
     said = ""
     for line in running.stdout:
         said += line
-        if "Modifying" in line:
-            running.send_signal(signal.SIGINT)
+        if "muster_vm.b: Creation complete" in line:  # the other one waits for its lock
+            os.killpg(running.pid, signal.SIGINT)
     assert running.wait(60) == 1
     assert "the run was interrupted" in flat(said)
-    assert terraform.state() == state
+    assert terraform.state()["a"] == state["a"]
+    assert terraform.state().keys() == {"a", "b"}
     world.fake.unlock(vmid)
     terraform.apply()
     assert terraform.plan() == {}

@@ -12,9 +12,8 @@ import pytest
 from libvirt_site import real
 from muster.operations.repository import Repository
 from muster_provider.install import install
-from muster_provider.provider import SOURCE
 from sites import World
-from tf_runs import OFF, Terraform, flat
+from tf_runs import OFF, Terraform, flat, starting
 
 pytestmark = real
 VMS, KILLS = (20, 30) if os.environ.get("MUSTER_LONG") else (4, 4)
@@ -23,17 +22,8 @@ VMS, KILLS = (20, 30) if os.environ.get("MUSTER_LONG") else (4, 4)
 @pytest.fixture
 def started(world: World, tmp_path: Path) -> Terraform:
     """Terraform that starts the provider itself."""
-    folder = tmp_path / "plugins"
-    folder.mkdir()
-    launcher = folder / "terraform-provider-muster"
-    launcher.write_text(f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-                        "import killed\nkilled.plant()\nfrom muster_provider.main import main\nsys.exit(main())\n")
-    launcher.chmod(0o755)
-    settings = tmp_path / "settings.tfrc"
-    settings.write_text(f'provider_installation {{\n  dev_overrides {{ "{SOURCE}" = "{folder}" }}\n  direct {{}}\n}}\n')
-    (tmp_path / "run").mkdir()
-    return Terraform(world, tmp_path / "run", {
-        "TF_CLI_CONFIG_FILE": str(settings), "MUSTER_TEST_CHANGES": str(tmp_path / "changes")})
+    planted = f"sys.path.insert(0, {str(Path(__file__).parent)!r})\nimport killed\nkilled.plant()\n"
+    return starting(world, tmp_path, planted, MUSTER_TEST_CHANGES=str(tmp_path / "changes"))
 
 
 def test_installed_and_found_by_init(world: World, tmp_path: Path) -> None:

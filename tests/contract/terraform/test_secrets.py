@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from muster.drivers.credentials import variable
 from proxmox_fake import TOKEN
 from sites import World
-from tf_runs import OFF, Terraform, flat
+from tf_runs import OFF, Terraform, flat, starting
 
 from tools.registry_docs import EXAMPLES
 
@@ -25,18 +24,7 @@ SECRET = TOKEN[1]
 @pytest.fixture
 def logged(world: World, tmp_path: Path) -> Terraform:
     """Terraform that starts the provider itself and writes all that it can into its log."""
-    from muster_provider.provider import SOURCE
-
-    folder = tmp_path / "plugins"
-    folder.mkdir()
-    launcher = folder / "terraform-provider-muster"
-    launcher.write_text(f"#!{sys.executable}\nimport sys\nfrom muster_provider.main import main\nsys.exit(main())\n")
-    launcher.chmod(0o755)
-    settings = tmp_path / "settings.tfrc"
-    settings.write_text(f'provider_installation {{\n  dev_overrides {{ "{SOURCE}" = "{folder}" }}\n  direct {{}}\n}}\n')
-    (tmp_path / "run").mkdir()
-    terraform = Terraform(world, tmp_path / "run", {
-        "TF_CLI_CONFIG_FILE": str(settings), "TF_LOG": "TRACE", "TF_LOG_PATH": str(tmp_path / "run" / "trace.log")})
+    terraform = starting(world, tmp_path, TF_LOG="TRACE", TF_LOG_PATH=str(tmp_path / "run" / "trace.log"))
     terraform.vms = {"a": OFF}
     return terraform
 

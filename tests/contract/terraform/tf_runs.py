@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -88,6 +89,21 @@ class Terraform:
         """The site's VMs that this test made, by their short names."""
         return {vm.name.removeprefix(f"{self.world.names}-"): vm for vm in self.world.driver.list()
                 if vm.name.startswith(self.world.names)}
+
+
+def starting(world: World, folder: Path, before: str = "", **environment: str) -> Terraform:
+    """Terraform, in `folder`/run, that starts the provider itself; `before` is what its program does first."""
+    plugins = folder / "plugins"
+    plugins.mkdir()
+    launcher = plugins / "terraform-provider-muster"
+    launcher.write_text(f"#!{sys.executable}\nimport sys\n{before}from muster_provider.main import main\n"
+                        "sys.exit(main())\n")
+    launcher.chmod(0o755)
+    settings = folder / "settings.tfrc"
+    settings.write_text(
+        f'provider_installation {{\n  dev_overrides {{ "{SOURCE}" = "{plugins}" }}\n  direct {{}}\n}}\n')
+    (folder / "run").mkdir()
+    return Terraform(world, folder / "run", {"TF_CLI_CONFIG_FILE": str(settings), **environment})
 
 
 def flat(said: str) -> str:
