@@ -21,6 +21,7 @@ from .errors import FleetErrors, ModelError, Path, show
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
+_DEEP = f"the file is nested deeper than {MAX_DEPTH} levels; flatten it"
 
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,39})")
 _NULL = frozenset(("", "~", "null", "Null", "NULL"))
@@ -93,6 +94,9 @@ def read_yaml(text: str, source: str) -> Map:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
+        if "nesting depth" in what:  # libyaml has a bound of its own, and reads ahead to it
+            builder.problem(_DEEP, mark.line + 1, builder.path()[:1])
+            raise FleetErrors(builder.problems) from None
         begun = getattr(error, "context_mark", None)
         if begun is not None and mark is not None and begun.line != mark.line:
             what += f"; it began in line {begun.line + 1}"
@@ -177,7 +181,7 @@ class _Builder:
         line = event.start_mark.line + 1
         if len(self.stack) >= MAX_DEPTH:
             # A path of 32 levels helps nobody: its beginning does.
-            self.stop(f"the file is nested deeper than {MAX_DEPTH} levels; flatten it", event, self.path()[:4])
+            self.stop(_DEEP, event, self.path()[:1])
         if self.stack and isinstance(self.stack[-1], Map) and self.keys[-1] is None:
             self.stop("a key must be text; write 'name: value'", event)
         self.marked(event, line)

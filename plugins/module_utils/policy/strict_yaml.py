@@ -78,6 +78,8 @@ def read(text: str, source: str) -> Any:
         line = f":{mark.line + 1}" if mark else ""
         # The library's own text quotes the file, which may hold what nobody should see: only its problem is told.
         problem = getattr(error, "problem", None) or "it is not YAML"
+        if "nesting depth" in problem:  # libyaml has a bound of its own, and reads ahead to it
+            problem = f"it is nested deeper than {MAX_DEPTH} levels"
         raise YamlError(f"{source}{line}: cannot be read: {problem:.200}. Correct the YAML there.") from None
     return builder.result()
 
