@@ -16,7 +16,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 VENV = CHECKOUT / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOG = CHECKOUT / "build" / "install.log"
-EXTRAS = "libvirt,proxmox,vsphere,test,lint"
+EXTRAS = "libvirt,proxmox,vsphere,vault,test,lint"
 
 
 def works() -> bool:

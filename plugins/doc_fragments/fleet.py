@@ -22,6 +22,10 @@ options:
   parallel:
     description: How many VMs are worked on at once. The most that a site allows if unset.
     type: int
+  credentials:
+    description: Credentials by the name of their site, as from Ansible Vault; they go before the environment and before
+      what the fleet file names. The jobs' playbooks take them from the variable C(muster_credentials).
+    type: dict
 requirements:
   - python >= 3.11
   - libvirt-python, for sites of the platform V(libvirt)

@@ -28,6 +28,10 @@ options:
     description: The fleet file. A relative path begins at the folder of the inventory file.
     type: str
     required: true
+  credentials:
+    description: Credentials by the name of their site, encrypted by Ansible Vault or templates of lookups; they go
+      before the environment and before what the fleet file names.
+    type: dict
 """
 
 EXAMPLES = r"""
@@ -46,7 +50,12 @@ from ansible_collections.muster.fleet.plugins.module_utils.drivers.driver import
 from ansible_collections.muster.fleet.plugins.module_utils.model.errors import ModelError
 from ansible_collections.muster.fleet.plugins.module_utils.model.garbage import kept_for_good
 from ansible_collections.muster.fleet.plugins.module_utils.operations import hosts
-from ansible_collections.muster.fleet.plugins.module_utils.operations.session import connected, list_all, read_fleet
+from ansible_collections.muster.fleet.plugins.module_utils.operations.session import (
+    connected,
+    entrusted,
+    list_all,
+    read_fleet,
+)
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
@@ -77,16 +86,17 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 found = None
         if found is None:
             found = self._ask(
-                os.path.join(os.path.dirname(os.path.abspath(path)), os.path.expanduser(self.get_option("fleet_file")))
+                os.path.join(os.path.dirname(os.path.abspath(path)), os.path.expanduser(self.get_option("fleet_file"))),
+                self.templar.template(self.get_option("credentials")),
             )
             if self.get_option("cache"):
                 self._cache[key] = found
         for name, entry in found.items():
             self._add(name, entry)
 
-    def _ask(self, fleet_file):
+    def _ask(self, fleet_file, credentials):
         try:
-            fleet = read_fleet(fleet_file)
+            fleet = entrusted(read_fleet(fleet_file), credentials)
             with connected(fleet) as drivers:
                 for warning in filter(None, (fleet.sites[name].warning for name in drivers)):
                     self.display.warning(warning)

@@ -20,7 +20,7 @@ from ansible.module_utils.basic import AnsibleModule
 from .drivers.driver import Driver, DriverError
 from .model.errors import ModelError
 from .model.fleet import Fleet
-from .operations.session import connected, read_fleet
+from .operations.session import connected, entrusted, read_fleet
 
 PROGRESS = "MUSTER_PROGRESS"  # the file in which the progress callback looks for news
 
@@ -28,6 +28,7 @@ FLEET_OPTIONS: dict[str, Any] = {
     "fleet_file": {"type": "path", "required": True},
     "vms": {"type": "list", "elements": "str", "default": []},
     "parallel": {"type": "int"},
+    "credentials": {"type": "dict", "no_log": True},
 }
 
 
@@ -90,7 +91,7 @@ def session(module: AnsibleModule) -> Iterator[tuple[Fleet, Mapping[str, Driver]
     with told(module):
         if not module.params["fleet_file"]:
             module.fail_json(msg="Name the fleet file, as in -e fleet_file=fleet.yml. Nothing was changed.")
-        fleet = read_fleet(module.params["fleet_file"])
+        fleet = entrusted(read_fleet(module.params["fleet_file"]), module.params["credentials"])
         with connected(fleet, module.params["vms"], every=bool(module.params.get("all"))) as drivers:
             warn(module, fleet, drivers)
             yield fleet, drivers

@@ -36,6 +36,10 @@ options:
     description: The site, with the fields that a site has in the fleet file, and its C(name).
     type: dict
     required: true
+  credentials:
+    description: Credentials by the name of their site, as from Ansible Vault; they go before the environment and before
+      what O(site) names.
+    type: dict
   state:
     description: Whether the VM exists.
     type: str
@@ -94,12 +98,13 @@ from ansible_collections.muster.fleet.plugins.module_utils.model.fields import a
 from ansible_collections.muster.fleet.plugins.module_utils.model.fleet import load_fleet
 from ansible_collections.muster.fleet.plugins.module_utils.module import progress, told, warn
 from ansible_collections.muster.fleet.plugins.module_utils.operations import converge
-from ansible_collections.muster.fleet.plugins.module_utils.operations.session import connected
+from ansible_collections.muster.fleet.plugins.module_utils.operations.session import connected, entrusted
 
 OWN = {
     "name": {"type": "str", "required": True},
     "fleet": {"type": "str", "required": True},
     "site": {"type": "dict", "required": True},
+    "credentials": {"type": "dict", "no_log": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "allow_power_cycle": {"type": "bool", "default": False},
     "allow_replace": {"type": "bool", "default": False},
@@ -124,7 +129,7 @@ def main():
     # The same door as the fleet file: one way to check a VM, one set of sentences.
     document = {"fleet": params["fleet"], "sites": {name: site}, "vms": {params["name"]: {**spec, "site": name}}}
     with told(module):
-        fleet = load_fleet(json.dumps(document), "task")
+        fleet = entrusted(load_fleet(json.dumps(document), "task"), params["credentials"])
         allowed = converge.Allowed(params["allow_power_cycle"], params["allow_replace"])
         with connected(fleet) as drivers:
             warn(module, fleet, drivers)

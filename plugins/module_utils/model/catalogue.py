@@ -12,6 +12,7 @@ from .fleet_fields import SITE_FIELDS
 from .normal import layer, without_unset
 
 Problems = list[ModelError]
+VAULT = "vault:"  # how credentials that are no file begin
 
 
 def read_site(value: object, path: Path, problems: Problems, folder: str) -> tuple[str, dict[str, Any]]:
@@ -24,7 +25,7 @@ def read_site(value: object, path: Path, problems: Problems, folder: str) -> tup
             where["path"] = beside(where["path"], folder)
     for holder, key in ((options.get("ssh"), "key"), (options.get("tls"), "ca"), (options, "credentials"),
                         (options, "repository")):
-        if holder and key in holder:
+        if holder and key in holder and not (key == "credentials" and holder[key].startswith(VAULT)):
             holder[key] = beside(holder[key], folder)
     return str(options.pop("platform", "")), options
 

@@ -33,11 +33,13 @@ _RULES = {"rules": table_field("list", "Rules.", elements="str", pattern=RULES)}
 @dataclass(frozen=True)
 class Site:
     """A place where VMs live. `options` are the fields of `fleet_fields.SITE_FIELDS` that were given, beside the
-    platform; paths in it are joined to the folder of the fleet file."""
+    platform; paths in it are joined to the folder of the fleet file. `secret` is its credentials where whoever runs
+    Muster handed them over, which no representation shows."""
 
     name: str
     platform: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    secret: str = field(default="", repr=False)
 
     def __getitem__(self, key: str) -> Any:
         """The option `key`, None where it is not set."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .fields import VM_FIELDS, Field, field
-from .patterns import DATE, FINGERPRINT, FOLDER, IMAGE, LABEL, NAME, PATH, PLACE, SHA256, URI, URL, VMS
+from .patterns import CREDENTIALS, DATE, FINGERPRINT, FOLDER, IMAGE, LABEL, NAME, PATH, PLACE, SHA256, URI, URL, VMS
 
 MAX_VMS = 10_000
 PLATFORMS = ["libvirt", "vsphere", "proxmox"]
@@ -38,8 +38,9 @@ SITE_FIELDS: dict[str, Field] = {
                  example="qemu:///system"),
     "credentials": field("str", "File with the site's credentials; for Proxmox an API token, such as "
                          "C(user@realm!name=secret), for vSphere C(user:password). A relative path begins at the "
-                         "folder of the fleet file. The environment variable C(MUSTER_CREDENTIALS_<SITE>) goes before "
-                         "it.", "mark", pattern=PATH),
+                         "folder of the fleet file. C(vault:PATH#FIELD) is a secret of HashiCorp Vault or OpenBao, at "
+                         "C(VAULT_ADDR). The environment variable C(MUSTER_CREDENTIALS_<SITE>) goes before both.",
+                         "mark", pattern=CREDENTIALS, example="./lab.token"),
     "tls": field("dict", "How the site's certificate is verified.", "mark", options=TLS_FIELDS),
     "pool": field("str", "Storage pool of disks that name none.", "mark", pattern=PLACE),
     "folder": field("str", "Folder below the datacenter's folder of VMs in which VMs are made (vSphere).", "mark",

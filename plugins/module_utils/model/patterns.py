@@ -20,6 +20,8 @@ URL = r"^https?://(?:(?![@/?#])[!-~])+(?:[/?#][!-~]*)?$"  # no password: every r
 URI = r"^[!-~]+$"
 URL_PATH = r"^/[!-~]*$"
 PATH = r"^[^~\s-][^\s]*$"  # no shell's home, no option, no space
+_OF_VAULT = r"vault:[A-Za-z0-9_-][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+#[A-Za-z0-9_.-]+"
+CREDENTIALS = rf"^(?:{_OF_VAULT}|(?!vault:)[^~\s-][^\s]*)$"
 RULES = r"^(?:[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9-]{0,62}|\./[A-Za-z0-9._/-]{1,250}\.ya?ml)$"
 
 _CHARACTERS = "use letters, digits, '.', '_' and '-', beginning with a letter or digit, at most"
@@ -43,5 +45,7 @@ MEANING = {
     URI: "write an address without spaces, such as 'qemu:///system'",
     URL_PATH: "write a path that begins with '/', without spaces",
     PATH: "write a path without spaces that does not begin with '-' or '~'",
+    CREDENTIALS: "write a path without spaces that does not begin with '-' or '~', or a secret of Vault, such as "
+    "'vault:secret/data/muster/dc1#token'",
     RULES: "name a pack, such as 'muster/baseline', or a file beside this one, such as './our-rules.yml'",
 }

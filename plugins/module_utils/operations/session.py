@@ -7,12 +7,13 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from ..drivers.driver import Ambiguous, Driver, DriverError, NotFound
 from ..drivers.registry import open_site
-from ..model.errors import ModelError
+from ..model.errors import ModelError, nearest, show
 from ..model.fleet import Fleet, load_fleet
 from ..model.vm import VM
 
@@ -39,6 +40,20 @@ def read_fleet(path: str | Path) -> Fleet:
         raise ModelError(
             f"the fleet file is not UTF-8 (byte {error.start}); save it as UTF-8", (), str(file)
         ) from error
+
+
+def entrusted(fleet: Fleet, credentials: Mapping[str, object] | None) -> Fleet:
+    """`fleet` whose sites have these `credentials`, by their names. Raises ModelError, which shows none of them."""
+    sites = dict(fleet.sites)
+    for name, text in (credentials or {}).items():
+        if name not in sites:
+            raise ModelError(f"there are credentials for {show(name)}, and no such site; {nearest(name, sites)}", (),
+                             fleet.source)  # fmt: skip
+        if not isinstance(text, str) or not text.strip():
+            raise ModelError(f"the credentials for site '{name}' are no text, or empty; nothing was asked", (),
+                             fleet.source)  # fmt: skip
+        sites[name] = replace(sites[name], secret=text)
+    return replace(fleet, sites=sites)
 
 
 def new_operation(kind: str) -> str:
