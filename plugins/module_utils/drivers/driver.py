@@ -12,11 +12,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from ..model.fleet import Site
 from ..model.planner import Change
 from ..model.vm import VM, Mark
+
+if TYPE_CHECKING:
+    from ..model.fleet_planner import VMPlan
 
 Progress = Callable[[str], None]
 
@@ -294,6 +297,11 @@ class Driver(ABC):
     def check(self, desired: VM) -> None:
         """Raise Unsupported, naming the field, where this platform cannot honour `desired`, and Conflict where the site
         lacks what it needs (a pool, a network). Changes nothing."""
+
+    def check_run(self, plans: Sequence[VMPlan]) -> None:  # noqa: B027 (a platform that cannot tell refuses nothing)
+        """Raise the contract's error where the site lacks what these plans need together: Denied for a right of the
+        account, with its name and that of the object, Conflict for room in a pool, with what is needed and free. A disk
+        counts with its whole size, thin or not, and one that grows with what it gains. Changes nothing."""
 
     @abstractmethod
     def refine(self, change: Change, actual: VM) -> str:

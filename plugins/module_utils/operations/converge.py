@@ -97,6 +97,8 @@ def converge(
         made = [part.vm for part in (*plan.create, *plan.change) if part.how in ("create", "replace")]
         lacking = needed.missing(fleet, made, not check, progress)
         blocked = [Outcome(vm.name, vm.site, error=lacking[vm.name]) for vm in made if vm.name in lacking]
+    if not blocked:
+        blocked = _blocked_together((*plan.create, *plan.change, *plan.delete), drivers)
     if blocked:
         return blocked
     operation = new_operation("converge")
@@ -167,6 +169,17 @@ def _blocked(part: VMPlan, drivers: Mapping[str, Driver], allowed: Allowed) -> l
                     changes=tuple(describe(change) for change in part.changes),
                 )
             )
+    return found
+
+
+def _blocked_together(parts: Sequence[VMPlan], drivers: Mapping[str, Driver]) -> list[Outcome]:
+    """What each site lacks for all that this run would do there: a right, or room."""
+    found = []
+    for site in sorted({part.vm.site for part in parts}):
+        try:
+            drivers[site].check_run([part for part in parts if part.vm.site == site])
+        except DriverError as error:
+            found.append(Outcome("", site, error=str(error)))
     return found
 
 

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ...model.fleet_planner import VMPlan
 from ...model.units import format_size
 from ...model.vm import VM
 from ..driver import Conflict, Failed, Progress
 from ..ownership import Written, adopted
-from . import contents, devices, listing
+from . import contents, devices, listing, rights, room
 from . import mark as marks
 from .plan import Plan, empty, firmware, hardware
 from .sdk import vim
@@ -56,6 +57,7 @@ def make(driver: VsphereDriver, plan: Plan, progress: Progress) -> VM:
             *(vim.option.OptionValue(key=key, value=value) for key, value in sorted(plan.guest.items())),
         ],
     }
+    _check(driver, plan)
     made: Any = None
     try:
         if plan.contents:
@@ -81,10 +83,27 @@ def make(driver: VsphereDriver, plan: Plan, progress: Progress) -> VM:
     return listing.current(driver.session, replace(desired, uuid=plan.uuid))
 
 
+def _check(driver: VsphereDriver, plan: Plan) -> None:
+    """Raise Denied for a right that the account lacks, Conflict for a datastore without room."""
+    part = VMPlan(plan.desired, None, ())
+    needed = rights.Needed(driver)
+    needed.make(part, plan.source, bool(plan.contents), "DeployTemplate" if plan.template else "Clone")
+    if _cared(plan):
+        needed.care(driver.places.cluster(plan.desired))
+    needed.check(plan.desired.name)
+    room.check(driver, [part])
+
+
+def _cared(plan: Plan) -> bool:
+    """Whether its cluster promises something of the VM; not of a twin, which nobody must start again elsewhere."""
+    desired = plan.desired
+    return not plan.mark.fleet.endswith("/drill") and bool(desired["anti_affinity"] or desired["ha_priority"])
+
+
 def _place(driver: VsphereDriver, plan: Plan, made: Any, progress: Progress) -> None:
-    """Have its cluster promise what is asked for; not of a twin, which nobody must start again elsewhere."""
+    """Have its cluster promise what is asked for."""
     desired, mark = plan.desired, plan.mark
-    if mark.fleet.endswith("/drill") or not (desired["anti_affinity"] or desired["ha_priority"]):
+    if not _cared(plan):
         return
     (one,) = driver.session.properties([made], ["runtime.host"], "read the VM", desired.name)
     group, priority = desired["anti_affinity"], desired["ha_priority"]

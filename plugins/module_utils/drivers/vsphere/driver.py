@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ...model.fleet import Site
+from ...model.fleet_planner import VMPlan
 from ...model.planner import Change
 from ...model.vm import VM, Mark
 from .. import templates
@@ -26,7 +27,7 @@ from ..driver import (
     silent,
 )
 from ..ownership import Written, identity, not_owned, taken_over
-from . import backup, build, changes, contents, devices, listing, restore, support, survey
+from . import backup, build, changes, contents, devices, listing, restore, rights, room, support, survey
 from . import mark as marks
 from .connection import Session
 from .moves import PLACES, move, move_disks
@@ -122,6 +123,10 @@ class VsphereDriver(Driver):
         marks.check(desired, desired.mark or Mark("fleet", desired.name), self.site)
         self.places.check(desired, [self.pool_of(disk, desired.name) for disk in desired["disks"] or ()])
 
+    def check_run(self, plans: Sequence[VMPlan]) -> None:
+        rights.check(self, plans)
+        room.check(self, plans)
+
     def refine(self, change: Change, actual: VM) -> str:
         return changes.refine(change, actual, self.places)
 
@@ -146,14 +151,17 @@ class VsphereDriver(Driver):
         return cloudinit(self.access["ssh"] or {}, plan.uuid, hostname, self.site, plan.desired.name)
 
     def _of_template(self, plan: Plan, image: Template) -> Plan:
-        """The plan as a copy of the template of this name or UUID, one of the site's own before those of the rest of
+        """The plan as a copy of a template."""
+        return self._copy_of(plan, self.template(image, plan.desired.name), image.source)
+
+    def template(self, image: Template, vm: str) -> Any:
+        """vCenter's reference of the template of this name or UUID, one of the site's own before those of the rest of
         vCenter. Raises NotFound with the nearest name, Ambiguous."""
         self.places.clusters()
         found = [((listing.name_of(one), str(one.get("config.instanceUuid") or ""), obj), self.places.hold(one))
                  for obj, one in listing.templates(self.session)]
         known = [one for one, here in found if here and image.source in one[:2]] or [one for one, _here in found]
-        source = templates.chosen(image, known, "instance UUID", site=self.site, vm=plan.desired.name)
-        return self._copy_of(plan, source, image.source)
+        return templates.chosen(image, known, "instance UUID", site=self.site, vm=vm)
 
     def _copy_of(self, plan: Plan, source: Any, title: str) -> Plan:
         """The plan as a copy of `source`, whose disks are those that the VM names first."""
@@ -162,7 +170,10 @@ class VsphereDriver(Driver):
         known = [disk.place for disk in devices.disks(one.get("config.hardware.device") or ())]
         names = [disk["name"] for disk in desired["disks"] or ()]
         places = {**dict(zip(names, known, strict=False)), **plan.places}
-        return replace(plan, source=source, title=title, guest=self._guest(plan), places=places)
+        template = bool(one.get("config.template"))
+        return replace(
+            plan, source=source, template=template, title=title, guest=self._guest(plan), places=places
+        )
 
     def clone(self, vm: VM, desired: VM, mark: Mark, progress: Progress = silent) -> VM:
         obj, one = listing.find(self.session, vm)
@@ -178,6 +189,7 @@ class VsphereDriver(Driver):
         self, desired: VM, actual: VM, todo: Sequence[Change], progress: Progress = silent, force: bool = False
     ) -> VM:
         self.owned(actual, "change the VM")
+        self.check_run([VMPlan(desired, actual, tuple(todo))])
         now = listing.current(self.session, actual)
         running = now.power == "on"
         cycle = [change for change in todo if change.how == "power_cycle" and change.field != "power"]

@@ -30,6 +30,7 @@ class Plan:
     uuid: str
     mark: Mark
     source: Any = None
+    template: bool = False  # whether `source` is one
     title: str = ""
     guest: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)

@@ -43,13 +43,17 @@ class Reading:
 
     def properties(self, objects: Sequence[Any], paths: Sequence[str], doing: str, vm: str | None = None) -> list[Any]:
         """What `paths` of some objects of one kind hold: a dict each, by path; of objects that are gone, none."""
+        return [its for _obj, its in self.pairs(objects, paths, doing, vm)]
+
+    def pairs(self, objects: Sequence[Any], paths: Sequence[str], doing: str, vm: str | None = None) -> list[Found]:
+        """The same with the objects, in the order of the answer."""
         collector = vmodl.query.PropertyCollector
         spec = collector.FilterSpec(
             objectSet=[collector.ObjectSpec(obj=one) for one in objects],
             propSet=[collector.PropertySpec(type=type(objects[0]), pathSet=list(paths))],
             reportMissingObjectsInResults=True,
         )
-        return [found for _obj, found in self._collect(spec, doing, vm)]
+        return list(self._collect(spec, doing, vm))
 
     def survey(self, kinds: Kinds, doing: str, beside: Any = None) -> list[Found]:
         """Each object of these kinds at the site, with what the paths of its kind hold: one conversation. `beside` is

@@ -51,6 +51,8 @@ class Cluster:
     care: Care
     free: Mapping[str, int]  # hosts that take VMs → their free memory in bytes
     mhz: int  # of a CPU of its slowest host, of which `cpu_reservation` is a share; 0 where none tells
+    obj: Any = None  # the cluster itself
+    ports: Mapping[str, Any] = field(default_factory=dict)  # networks by name
 
     def fits(self, vm: VM) -> bool:
         """Whether the VM's zone and host are here."""
@@ -94,7 +96,7 @@ class Places:
             if name not in there:
                 raise self._none("cluster" if depth else "datacenter", name, there)
         self._clusters = [
-            self._cluster(found, found[obj], up)
+            self._cluster(found, obj, up)
             for (obj, up), path in zip(clusters, paths[len(centers):], strict=True)
             if all(want == have for want, have in zip(self.session.place, path, strict=False))
         ]
@@ -181,7 +183,8 @@ class Places:
             found = below[name]
         return found
 
-    def _cluster(self, found: Mapping[Any, Mapping[str, Any]], one: Mapping[str, Any], datacenter: Any) -> Cluster:
+    def _cluster(self, found: Mapping[Any, Mapping[str, Any]], its_own: Any, datacenter: Any) -> Cluster:
+        one = found[its_own]
         pool = one.get("resourcePool")
         for name in self.session.place[2:]:
             pools = [obj for obj, its in found.items() if isinstance(obj, vim.ResourcePool) and its["parent"] == pool]
@@ -193,11 +196,13 @@ class Places:
         def named(key: str) -> dict[str, Any]:
             return {_name(found[obj]): obj for obj in one.get(key) or () if obj in found}
 
-        networks = {name: _backing(name, obj, found) for name, obj in named("network").items()}
+        ports = named("network")
+        networks = {name: _backing(name, obj, found) for name, obj in ports.items()}
         care, hosts = care_of(one.get("configurationEx")), named("host")
         free = {name: _free(found[obj]) for name, obj in sorted(hosts.items()) if _ready(found[obj])}
         mhz = slowest(found[obj] for obj in hosts.values())
-        return Cluster(_name(one), datacenter, pool, hosts, named("datastore"), networks, care, free, mhz)
+        stores = named("datastore")
+        return Cluster(_name(one), datacenter, pool, hosts, stores, networks, care, free, mhz, its_own, ports)
 
     def cluster(self, vm: VM) -> Cluster:
         """The cluster that a VM is made in: that of its `zone` or `host`, that of the uri, or the only one."""

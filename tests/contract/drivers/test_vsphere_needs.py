@@ -1,0 +1,146 @@
+"""vSphere: what a run needs of its site is looked for before any of it is done: room in the datastores, and the rights
+of the account."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from muster.drivers.driver import Conflict, Template
+from muster.model.fleet import Fleet, Site
+from muster.model.units import format_size
+from muster.operations.converge import Allowed, Outcome, converge
+from pyVmomi import vim
+from test_vsphere_placement import cluster
+from vsphere_simulator import ACCOUNT
+from vsphere_site import VsphereWorld, disk_spec, on_vsphere
+
+pytestmark = on_vsphere
+DISK: dict[str, Any] = {"disks": [{"size": "1 MiB"}]}
+
+
+def free(world: VsphereWorld, datastore: str) -> int:
+    """Bytes, of whole MiB."""
+    (store,) = (one for one in cluster(world).datastore if one.name == datastore)
+    return int(store.summary.freeSpace) >> 20 << 20
+
+
+def run(world: VsphereWorld, **vms: dict[str, Any]) -> list[Outcome]:
+    """Converge a fleet of these VMs."""
+    wanted = tuple(world.wanted(name, **spec) for name, spec in vms.items())
+    fleet = Fleet(world.fleet, {"vc": world.driver.access}, wanted)
+    return converge(fleet, {"vc": world.driver}, allowed=Allowed(True, True), wait=False)
+
+
+def disk(size: int, **more: str) -> dict[str, Any]:
+    return {"size": f"{size >> 20} MiB", **more}
+
+
+def test_what_fits_alone_and_not_together(world: VsphereWorld) -> None:
+    """A run of three VMs, of which any two fit."""
+    world.made("old", **DISK)
+    size = (free(world, world.pool) * 2 // 5) >> 20 << 20
+    before = world.picture()
+    left = format_size(int(next(one for one in cluster(world).datastore if one.name == world.pool).summary.freeSpace))
+    (outcome,) = run(world, a={"disks": [disk(size)]}, b={"disks": [disk(size)]},
+                     old={"disks": [disk(size + (1 << 20))]})  # fmt: skip
+    assert not outcome.changed
+    names = ", ".join(f"{world.names}-{name}" for name in ("a", "b", "old"))
+    assert outcome.error == (
+        f"Site 'vc': the datastore '{world.pool}' has {left} free, and {names} need {format_size(3 * size)} there; "
+        "nothing was changed. Free space there, or name another pool in the fleet file."
+    )
+    assert world.picture() == before
+    assert [one.error for one in run(world, a={"disks": [disk(size)]}, b=DISK)] == ["", ""]
+
+
+@pytest.mark.parametrize("way", ["made", "copied", "cloned", "grown", "added", "moved"])
+def test_a_full_datastore(world: VsphereWorld, way: str) -> None:
+    """Each way in which a disk comes to need room there, without a run around it."""
+    world.template()
+    there, driver = {"pool": "LocalDS_1"}, world.driver
+    vm = world.made("old", disks=[disk(1 << 20, **there if way == "grown" else {})])
+    controller = vim.vm.device.VirtualDeviceSpec(
+        operation="add", device=vim.vm.device.ParaVirtualSCSIController(key=-1, busNumber=0, sharedBus="noSharing"))
+    world.add("hog", deviceChange=[controller, disk_spec(free(world, "LocalDS_1") - (1 << 20), 0, "LocalDS_1")])
+    new = world.wanted("new", disks=[disk(4 << 20, **there)])
+    disks = [*DISK["disks"], disk(4 << 20, **there)] if way == "added" else [disk(4 << 20, **there)]
+    size = 3 if way == "grown" else 4
+    desired = world.wanted("old", disks=disks)
+    ways: dict[str, Callable[[], object]] = {
+        "made": lambda: driver.create(new, world.mark(new), None),
+        "copied": lambda: driver.create(new, world.mark(new), Template("debian", "debian")),
+        "cloned": lambda: driver.clone(vm, new, world.mark(new)),
+    }
+    before = world.picture()
+    with pytest.raises(Conflict, match=rf"^VM '.*'LocalDS_1' has [12]\d* .iB free, and it needs {size} MiB there; not"):
+        ways.get(way, lambda: driver.apply(desired, vm, world.changes(desired)))()
+    assert world.picture() == before
+
+
+def role(world: VsphereWorld, *rights: str) -> None:
+    """From now on the account has these rights alone, everywhere."""
+    manager, root = world.content.authorizationManager, world.content.rootFolder
+    known = {one.name: one.roleId for one in manager.roleList}
+    if "muster" in known:
+        manager.UpdateAuthorizationRole(known["muster"], "muster", list(rights))
+    else:
+        made = manager.AddAuthorizationRole("muster", list(rights))
+        manager.SetEntityPermissions(root, [
+            vim.AuthorizationManager.Permission(principal=ACCOUNT[0], group=False, roleId=made, propagate=True)])
+    world.driver.session.memory.pop("rights", None)  # type: ignore[attr-defined]
+
+
+CONFIG, INTERACT, INVENTORY = (f"VirtualMachine.{word}." for word in ("Config", "Interact", "Inventory"))
+READ = ("System.Anonymous", "System.View", "System.Read")
+NIC = {"nics": [{"network": "DC0_DVPG0"}]}
+MAKING = (f"{INVENTORY}Create", f"{CONFIG}AdvancedConfig", f"{CONFIG}AddNewDisk", "Resource.AssignVMToPool",
+          "Datastore.AllocateSpace", "Network.Assign")  # fmt: skip
+CYCLE = (f"{CONFIG}AdvancedConfig", f"{INTERACT}PowerOff", f"{INTERACT}PowerOn")
+# What is done to a VM of DISK that runs, or to none → the rights that it needs beside those to read.
+RUNS: dict[str, tuple[bool, dict[str, Any], tuple[str, ...]]] = {
+    "make": (False, {**DISK, **NIC, "power": "off"}, MAKING),
+    "make and start": (False, {**DISK, **NIC}, (*MAKING, f"{INTERACT}PowerOn")),
+    "copy": (False, {**DISK, **NIC, "power": "off", "image": "debian"}, (
+        f"{INVENTORY}CreateFromExisting", f"{CONFIG}AdvancedConfig", "VirtualMachine.Provisioning.DeployTemplate",
+        "Resource.AssignVMToPool", "Datastore.AllocateSpace", "Network.Assign")),
+    "promises": (False, {**DISK, "power": "off", "ha_priority": "high"}, (
+        *MAKING[:-1], "Host.Inventory.EditCluster")),
+    "cpus": (True, {**DISK, "cpus": 2}, (*CYCLE, f"{CONFIG}CPUCount")),
+    "memory": (True, {**DISK, "memory": "64 MiB"}, (*CYCLE, f"{CONFIG}Memory")),
+    "reserve": (True, {**DISK, "memory_reservation": "8 MiB"}, (CYCLE[0], f"{CONFIG}Resource")),
+    "grow": (True, {"disks": [{"size": "2 MiB"}]}, (CYCLE[0], f"{CONFIG}DiskExtend", "Datastore.AllocateSpace")),
+    "another disk": (True, {"disks": [{"size": "1 MiB"}, {"size": "1 MiB"}]}, (
+        CYCLE[0], f"{CONFIG}AddNewDisk", "Datastore.AllocateSpace")),
+    "a NIC": (True, {**DISK, **NIC}, (CYCLE[0], f"{CONFIG}AddRemoveDevice", "Network.Assign")),
+    "another datastore": (True, {"disks": [{"size": "1 MiB", "pool": "LocalDS_1"}]}, (
+        CYCLE[0], "Resource.HotMigrate", "Datastore.AllocateSpace")),
+    "another host": (True, {**DISK, "host": "another"}, (CYCLE[0], "Resource.HotMigrate")),
+    "stop": (True, {**DISK, "power": "off"}, (CYCLE[1],)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_each_right_that_is_missing_is_named_before_anything_changes(world: VsphereWorld, name: str) -> None:
+    there, spec, rights = RUNS[name]
+    images = {"debian": {"template": "debian"}}
+    world.driver.access = Site("vc", "vsphere", {**world.access.options, "images": images})
+    if spec.get("image"):
+        world.template()
+    if there:
+        host = world.made("a", **DISK, on=True)["host"]
+        if spec.get("host"):
+            spec = {**spec, "host": next(name for name in ("DC0_C0_H0", "DC0_C0_H1") if name != host)}
+    before, calls = world.picture(), []
+    for missing in rights:
+        role(world, *READ, *(one for one in rights if one != missing))
+        (outcome,) = run(world, a=spec)
+        assert re.search(rf"^VM '.*-a' at site 'vc': its account lacks the right {re.escape(missing)} on (the|its) .*; "
+                         "nothing was changed. Give", outcome.error), outcome.error
+        calls.append(outcome.changed)
+    assert (any(calls), world.picture()) == (False, before)
+    role(world, *READ, *rights)
+    (outcome,) = run(world, a=spec)
+    assert (outcome.error, outcome.changed) == ("", True)
