@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from muster.drivers.driver import Conflict, Failed, Locked, NotFound, Snapshot
-from muster.drivers.vsphere import reading
+from muster.drivers.vsphere import reading, tasks
 from muster.model.fleet import Site
 from pyVmomi import vim
 from test_vsphere_making import SPEC, copied, extra
@@ -137,6 +137,23 @@ def test_a_vm_that_another_task_holds_is_waited_for_then_named(
     with pytest.raises(Locked, match=r"TaskInProgress.*it was waited for 0 s and left as it is.*cancels no task"):
         driver.power(vm, "on")
     assert len(tries) > 1
+
+
+@on_vsphere
+def test_a_vm_that_waits_for_an_answer_is_told_at_once(world: VsphereWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """vCenter holds its task until somebody answers."""
+    monkeypatch.setattr(tasks, "LOOK", 0.0)
+    vm = world.made(**SPEC)
+    obj = world.inside(vm)
+    world.reconfigure(obj, extraConfig=[vim.option.OptionValue(key="vcsim.ask", value="Moved\nor copied?")])
+    words = (r"unable to start the VM: it waits for an answer: 'Moved or copied\?' \(Cancel, I Moved It\); it was "
+             r"left waiting\. Answer it in vCenter")  # fmt: skip
+    for _try in range(2):  # while the task waits, and by the run after it, which begins no other
+        with pytest.raises(Failed, match=words):
+            world.driver.power(vm, "on")
+        assert obj.runtime.question is not None
+    obj.AnswerVM("1", "1")
+    assert world.driver.power(vm, "on").power == "on"
 
 
 @on_vsphere

@@ -23,6 +23,9 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         (") RetrievePropertiesEx(ctx *Context, r", ") retrieveAll(ctx *Context, r"),
     ],
     "virtual_machine.go": [
+        ("\ttask := CreateTask(runner.Reference(), \"powerOn\", runner.Run)\n",
+         "\ttask := CreateTask(runner.Reference(), \"powerOn\", runner.Run)\n\tif vm.asks(task) {\n"
+         "\t\treturn &methods.PowerOnVM_TaskBody{Res: &types.PowerOnVM_TaskResponse{Returnval: task.Self}}\n\t}\n"),
         ("vm.Config.ExtraConfig = append(vm.Config.ExtraConfig, c)", "vm.setExtraConfig(c)"),
         ("\t\terr := vm.configure(&req.Spec)\n", "\t\tif err := vm.refuse(&req.Spec); err != nil {\n"
          "\t\t\treturn nil, err\n\t\t}\n\t\tvm.Config.ChangeVersion = uuid.New().String()\n"

@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 from ..driver import Conflict, Failed, NotFound, Progress
+from . import questions
 from .connection import Session
-from .errors import clean
 from .tasks import Tasks
 
 _POLL = 0.2
@@ -38,7 +38,9 @@ class Power:
 
     def on(self, obj: Any, name: str, progress: Progress) -> None:
         """Start the VM, or let a suspended one go on."""
-        if self.state(obj, name) != "poweredOn":
+        now = self._look(obj, name, questions.PATH)
+        if now["runtime.powerState"] != "poweredOn":
+            self._refuse(now, name, "start the VM")  # the task that waits for the answer is that of a run before
             self._run("start the VM", obj.PowerOnVM_Task, obj, name, "poweredOn", progress)
         self._settled(obj, name, "poweredOn", self.settle, "start the VM")
 
@@ -75,6 +77,11 @@ class Power:
             todo="Look into the guest, or allow force",
         ))
 
+    def _refuse(self, now: dict[str, Any], name: str, doing: str) -> None:
+        """Raise Failed for a VM that asks a question."""
+        if now.get(questions.PATH) is not None:
+            raise questions.error_of(now[questions.PATH], doing, self.session.site, name)
+
     def _run(self, doing: str, start: Any, obj: Any, name: str, wanted: str, progress: Progress) -> None:
         try:
             self.tasks.run(doing, start, name, progress)
@@ -87,13 +94,12 @@ class Power:
     ) -> None:
         """Look until the VM is as it was asked for."""
         end = time.monotonic() + timeout
-        while (now := self._look(obj, name, "runtime.question"))["runtime.powerState"] != wanted:
+        while (now := self._look(obj, name, questions.PATH))["runtime.powerState"] != wanted:
+            self._refuse(now, name, doing)
             if time.monotonic() > end:
-                question = now.get("runtime.question")
-                asks = f"; it waits for an answer: {clean(question.text)}" if question else ""
                 raise error or Failed(
                     f"unable to {doing}: vCenter reported no error, and yet the VM is '{now['runtime.powerState']}' "
-                    f"after {timeout:.0f} s{asks}",
+                    f"after {timeout:.0f} s",
                     site=self.session.site,
                     vm=name,
                     todo="Look at its tasks and events in vCenter",
@@ -109,8 +115,10 @@ class Power:
         before: Any = None
         while True:
             found = self._look(
-                obj, name, "guest.toolsRunningStatus", "guest.ipAddress", "summary.quickStats.overallCpuUsage"
+                obj, name, "guest.toolsRunningStatus", "guest.ipAddress", "summary.quickStats.overallCpuUsage",
+                questions.PATH,
             )
+            self._refuse(found, name, "wait for the guest")
             running = found.get("guest.toolsRunningStatus") == "guestToolsRunning"
             if running and (found.get("guest.ipAddress") or not networked):
                 return

@@ -8,12 +8,15 @@ from typing import Any, TypeVar
 
 from .. import waiting
 from ..driver import Progress, Unreachable, silent
+from . import questions
 from .connection import Session
 from .errors import clean, error_of
+from .sdk import vim
 
 Result = TypeVar("Result")
 _FIRST = 0.02  # seconds between two looks at a task; the wait grows
-_INFO = ("info.state", "info.error", "info.result", "info.progress", "info.descriptionId")
+_INFO = ("info.state", "info.error", "info.result", "info.progress", "info.descriptionId", "info.entity")
+LOOK = 5.0  # seconds between two looks at whether the VM asks a question
 LOCK_WAIT = 300.0  # seconds for which somebody else's task is waited for
 TASK_WAIT = 4 * 3600.0  # seconds for a task of ours: the copy of a large disk
 
@@ -36,6 +39,7 @@ class Tasks:
         Unreachable says so.
         """
         end, pause, said = time.monotonic() + timeout, _FIRST, time.monotonic()
+        looked = said
         while True:
             found = self.session.properties([task], _INFO, doing, vm)
             info = found[0] if found else {}
@@ -57,8 +61,18 @@ class Tasks:
             if now - said > 10:
                 said = now
                 progress(f"{vm}: {clean(info.get('info.descriptionId'))} {info.get('info.progress') or 0} %")
+            if now - looked > LOOK:
+                looked = now
+                self._unasked(info.get("info.entity"), doing, vm)
             time.sleep(pause)
             pause = min(pause * 1.5, waiting.LONGEST)
+
+    def _unasked(self, obj: Any, doing: str, vm: str) -> None:
+        """Raise Failed where the VM of a task asks a question: until it is answered the task goes on, and on."""
+        if isinstance(obj, vim.VirtualMachine):
+            for found in self.session.properties([obj], [questions.PATH], doing, vm):
+                if found.get(questions.PATH) is not None:
+                    raise questions.error_of(found[questions.PATH], doing, self.session.site, vm)
 
     def patiently(self, act: Callable[[], Result], vm: str, progress: Progress = silent) -> Result:
         """`act`, waiting for what somebody else does with the VM."""

@@ -354,3 +354,31 @@ func (m *AuthorizationManager) granted(ref types.ManagedObjectReference, user st
 	}
 	return true
 }
+
+// asks is whether a VM asks a question before it starts: the text of its option `vcsim.ask`. Its task runs until then.
+func (vm *VirtualMachine) asks(task *Task) bool {
+	for _, option := range vm.Config.ExtraConfig {
+		if val := option.GetOptionValue(); val.Key == "vcsim.ask" {
+			waiting[vm.Self] = task
+			Map.Update(task, []types.PropertyChange{{Name: "info.state", Val: types.TaskInfoStateRunning}})
+			vm.Runtime.Question = &types.VirtualMachineQuestionInfo{
+				Id: "1", Text: val.Value.(string),
+				Choice: types.ChoiceOption{ChoiceInfo: []types.BaseElementDescription{
+					&types.ElementDescription{Key: "0", Description: types.Description{Label: "Cancel"}},
+					&types.ElementDescription{Key: "1", Description: types.Description{Label: "I Moved It"}},
+				}},
+			}
+			return true
+		}
+	}
+	return false
+}
+
+var waiting = map[types.ManagedObjectReference]*Task{}
+
+// AnswerVM lets the task go on that waited for the answer.
+func (vm *VirtualMachine) AnswerVM(ctx *Context, req *types.AnswerVM) soap.HasFault {
+	vm.Runtime.Question = nil
+	waiting[vm.Self].Run()
+	return &methods.AnswerVMBody{Res: &types.AnswerVMResponse{}}
+}
