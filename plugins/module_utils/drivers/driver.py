@@ -80,6 +80,25 @@ class Failed(DriverError):
     """The platform tried and failed; the sentence says with its words what is left."""
 
 
+class StillOn(Failed):
+    """The guest cannot be asked to shut down, or does not in time. The VM was left on; force would cut its power."""
+
+
+ALLOW_FORCE = "or let its power be cut with allow_force"  # what to do about a guest that stays on
+
+
+def still_paused(site: str, vm: str, cycle: str = "") -> StillOn:
+    """The error of a paused VM that would have to go off, for changes of the fields `cycle` where these are why."""
+    what = f"a change of {cycle} switches it off" if cycle else "it would have to go off"
+    return StillOn(
+        f"it is paused and {what}: its guest cannot be asked to shut down, and what its memory holds would be lost; it "
+        "was left as it is",
+        site=site,
+        vm=vm,
+        todo="Let it go on, then run again" if cycle else f"Let it go on, then run again, {ALLOW_FORCE}",
+    )
+
+
 class Capability(enum.StrEnum):
     """What a driver can do beyond listing, creating and deleting."""
 
@@ -210,13 +229,15 @@ class LooseDisk:
 class Survey:
     """What a site has beside its VMs. `placed` is the host of each VM by UUID. `loose` is None where a pool could not
     be read: then nobody can say which disks are used. `backups` are those that the platform keeps itself, whoever took
-    them, by the UUID of their VM, oldest first; None where it keeps none, or where one could not be read."""
+    them, by the UUID of their VM, oldest first; None where it keeps none, or where one could not be read. `notes` are
+    sentences on what was not seen, and why."""
 
     hosts: tuple[HostCapacity, ...]
     pools: tuple[PoolCapacity, ...]
     placed: Mapping[str, str]
     loose: tuple[LooseDisk, ...] | None
     backups: Mapping[str, tuple[Archive, ...]] | None = None
+    notes: tuple[str, ...] = ()
 
 
 Snapshots = list[Snapshot]  # inside the class, `list` is the method
@@ -252,6 +273,7 @@ class Driver(ABC):
 
     platform: ClassVar[str]
     options: ClassVar[frozenset[str]] = frozenset()  # of a site, beside those that all platforms have
+    shutdown_within: ClassVar[float] = 180  # seconds, of a guest that is asked to
     capabilities: frozenset[Capability]
 
     def __init__(self, access: Site) -> None:
@@ -312,8 +334,12 @@ class Driver(ABC):
         """Make the VM, powered off. A half-made one of an earlier try is carried on with, never doubled."""
 
     @abstractmethod
-    def apply(self, desired: VM, actual: VM, todo: Sequence[Change], progress: Progress = silent) -> VM:
-        """Do exactly the changes of `todo`; those by power cycle shut the guest down and start it again."""
+    def apply(
+        self, desired: VM, actual: VM, todo: Sequence[Change], progress: Progress = silent, force: bool = False
+    ) -> VM:
+        """Do exactly the changes of `todo`; those by power cycle shut the guest down and start it again. The power is
+        else left as it is, where `desired` does not name it. With `force` the power of a guest that does not shut down
+        in time is cut."""
 
     def adopt(self, vm: VM, mark: Mark, owner: str | None = None) -> VM:
         """Put `mark` on a VM that bears none, or that of the fleet `owner`, and change nothing else of it. Conflict
@@ -325,8 +351,31 @@ class Driver(ABC):
         """Delete the VM with the disks that are its own; disks that Muster did not make are left."""
 
     def power(self, vm: VM, state: str, progress: Progress = silent, timeout: float = 180, force: bool = False) -> VM:
-        """Bring the VM to ``on`` or ``off`` (the guest is asked first; only `force` cuts the power)."""
+        """Bring the VM to ``on`` or ``off``. The guest is asked within `timeout` seconds, and StillOn raised where that
+        does not help; `force` asks nobody and cuts the power at once."""
         raise self.lacks(Capability.POWER, vm)
+
+    def switched_off(self, vm: VM, progress: Progress, force: bool) -> VM:
+        """The VM, off. The guest is always asked first; what it then leaves on is cut with `force` alone."""
+        try:
+            return self.power(vm, "off", progress, self.shutdown_within)
+        except StillOn:
+            if not force:
+                raise
+        progress(f"{vm.name}: its guest does not shut down, so its power is cut, as was allowed")
+        return self.power(vm, "off", progress, force=True)
+
+    def settle_power(self, desired: VM, now: VM, restart: bool, progress: Progress, force: bool) -> VM:
+        """The VM in the power that `desired` names, or on again where a change switched it off."""
+        wanted = desired["power"] or ("on" if restart else now.power)
+        if wanted == now.power:
+            return now
+        return self.switched_off(now, progress, force) if wanted == "off" else self.power(now, "on", progress)
+
+    def refuse_paused(self, desired: VM, now: VM, cycle: Sequence[Change], force: bool) -> None:
+        """Raise StillOn for a paused VM that would have to go off: its memory would be lost, and nobody can ask it."""
+        if now.power == "paused" and (cycle or (desired["power"] == "off" and not force)):
+            raise still_paused(self.site, now.name, ", ".join(change.field for change in cycle))
 
     def wait_ready(self, vm: VM, progress: Progress = silent, stall: float = 120, timeout: float = 900) -> VM:
         """Wait until the guest answers; fail when it makes no progress for `stall` seconds."""

@@ -112,6 +112,9 @@ class LibvirtWorld(World):
         driver: Any = self.driver
         monkeypatch.setattr(driver, "_stop", lambda domain, progress, *_: (progress("shutting down"), domain.destroy()))
 
+    def pause(self, vm: VM) -> None:
+        self.domain(vm).suspend()
+
     def clean(self) -> None:
         assert isinstance(self.driver, LibvirtDriver)
         for domain in self.driver.connection.listAllDomains():

@@ -76,6 +76,9 @@ class ProxmoxWorld(World):
         for vm in self.fake.vms:
             vm.acpi = True
 
+    def pause(self, vm: VM) -> None:
+        self.inside(vm).qmpstatus = "paused"
+
     def clean(self) -> None:
         """The whole fake goes."""
 

@@ -67,6 +67,10 @@ class World(ABC):
         """From now on every guest shuts down when it is asked to."""
 
     @abstractmethod
+    def pause(self, vm: VM) -> None:
+        """Somebody else pauses, or suspends, a VM that runs."""
+
+    @abstractmethod
     def clean(self) -> None:
         """Remove all that the test made, by force."""
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from libvirt_site import booted, content, real, write
-from muster.drivers.driver import Conflict, Failed, Image, Unsupported
+from muster.drivers.driver import Conflict, Failed, Image, StillOn, Unsupported, silent
 from muster.model.planner import worst
+from proxmox_site import ProxmoxWorld
 from sites import NETWORK, World
 
 DISK: dict[str, Any] = {"size": "1 MiB"}
@@ -154,6 +155,44 @@ def test_a_guest_that_does_not_shut_down_is_left_running(world: World) -> None:
         world.driver.power(vm, "off", timeout=1)
     assert world.driver.get(vm.name).power == "on"
     assert world.driver.power(vm, "off", force=True).power == "off"
+
+
+def test_a_paused_vm_is_not_switched_off(world: World) -> None:
+    """Its memory would be lost: nothing but force does so, where the fleet file wants it off."""
+    vm = world.made(on=True)
+    world.pause(vm)
+    desired = world.wanted(tags={"owner": "shop"})
+    now = world.driver.apply(desired, world.driver.again(vm), world.changes(desired))
+    assert (now.power, now["tags"]) == ("paused", {"owner": "shop"})
+    before = world.picture()
+    for spec in ({"power": "off", "tags": {"owner": "else"}}, {"memory": "16 MiB"}):
+        desired = world.wanted(**spec)
+        changes = [replace(change, how="power_cycle") for change in world.changes(desired)]
+        with pytest.raises(StillOn, match="it is paused and .* it was left as it is"):
+            world.driver.apply(desired, now, changes)
+    with pytest.raises(StillOn, match="it is paused and"):
+        world.driver.power(now, "off")
+    assert world.picture() == before
+    desired = world.wanted(power="off")
+    assert world.driver.apply(desired, now, world.changes(desired), silent, True).power == "off"
+
+
+@pytest.mark.parametrize("world", ["qemu", "pve"], indirect=True)
+def test_force_cuts_the_power_of_a_guest_that_was_asked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    vm = world.made(on=True, cpus=3)  # at libvirt it has nothing to boot and hears no button
+    if isinstance(world, ProxmoxWorld):
+        world.inside(vm).acpi = False
+    monkeypatch.setattr(world.driver, "shutdown_within", 1)
+    desired = world.wanted(cpus=2)
+    changes = world.changes(desired)
+    with pytest.raises(StillOn, match=r"did not shut down within 1 s; it was left running\..* with allow_force\."):
+        world.driver.apply(desired, vm, changes)
+    assert world.driver.again(vm).power == "on"
+    said: list[str] = []
+    now = world.driver.apply(desired, world.driver.again(vm), changes, said.append, True)
+    assert (now.power, now["cpus"]) == ("on", 2)
+    asked, cut = (next(n for n, text in enumerate(said) if word in text) for word in (": shutting down", "power is cut"))
+    assert asked < cut
 
 
 @real

@@ -145,6 +145,9 @@ class VsphereWorld(World):
     def obedient(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Each guest of the simulator is."""
 
+    def pause(self, vm: VM) -> None:
+        done(self.inside(vm).SuspendVM_Task())
+
     def clean(self) -> None:
         """The whole simulator goes."""
 

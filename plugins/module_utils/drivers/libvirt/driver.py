@@ -16,19 +16,21 @@ from ...model.fleet import Site
 from ...model.planner import Change
 from ...model.vm import VM, Mark
 from ..driver import (
+    ALLOW_FORCE,
     Backup,
     Capability,
     Conflict,
     Driver,
     Executed,
-    Failed,
     Image,
     NotFound,
     Progress,
     Snapshot,
+    StillOn,
     Survey,
     Template,
     silent,
+    still_paused,
 )
 from ..ownership import adopted, identity, not_owned, taken_over
 from . import backup, build, changes, forwards, guest, listing, room, snapshots, support, survey
@@ -200,24 +202,25 @@ class LibvirtDriver(Driver):
             build.demolish(self, twin)
         return build.make(self, desired, uuid, mark, contents, seed=seed, isolation=isolation, progress=progress)
 
-    def apply(self, desired: VM, actual: VM, todo: Sequence[Change], progress: Progress = silent) -> VM:
+    def apply(
+        self, desired: VM, actual: VM, todo: Sequence[Change], progress: Progress = silent, force: bool = False
+    ) -> VM:
         domain = self.owned(actual, "change the VM")
         cycle = [change for change in todo if change.how == "power_cycle" and change.field != "power"]
         running = actual.power == "on"
         restart = running and bool(cycle)
+        self.refuse_paused(desired, actual, cycle, force)
         if restart:
             progress(f"{actual.name}: shutting down to change " + ", ".join(change.field for change in cycle))
             self._ready(domain, False)  # a run that is killed now leaves a VM that the next run starts again
-            self.power(actual, "off", progress)
+            self.switched_off(actual, progress, force)
         for change in todo:
             if change.how != "mark" and change.field != "power":
                 self._change(domain, desired, actual, change, running and not restart, progress)
         self._remark(domain, desired)
-        wanted = desired["power"] or ("on" if running else "off")
-        now = self.reread(domain)
-        if wanted != now.power:
-            now = self.power(now, wanted, progress)
-        elif now.power == "on":
+        before = self.reread(domain)
+        now = self.settle_power(desired, before, restart, progress, force)
+        if before.power == now.power == "on":
             self._forward(domain, desired)
         if restart:
             self._ready(domain, True)
@@ -341,6 +344,8 @@ class LibvirtDriver(Driver):
 
     def _stop(self, domain: Any, progress: Progress, timeout: float, force: bool) -> None:
         name = domain.name()
+        if not force and listing.power_of(domain) == "paused":
+            raise still_paused(self.site, name)
         if force or self.type == "test":
             with contextlib.suppress(libvirt.libvirtError):
                 domain.destroy()
@@ -349,11 +354,11 @@ class LibvirtDriver(Driver):
         while domain.isActive():
             now = time.monotonic()
             if now > end:
-                raise Failed(
+                raise StillOn(
                     f"the guest did not shut down within {timeout:.0f} s; it was left running",
                     site=self.site,
                     vm=name,
-                    todo="Look into the guest, or allow force",
+                    todo=f"Look into the guest, {ALLOW_FORCE}",
                 )
             if now >= ask:  # a guest that is still booting ignores the button; one that shuts down ignores a second
                 ask = now + _BUTTON

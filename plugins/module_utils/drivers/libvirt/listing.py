@@ -45,7 +45,7 @@ def one(domain: Any, site: str, stats: Mapping[str, Any] | None = None) -> VM:
     try:
         return _one(domain, site, stats)
     except DriverError:
-        if _power(domain) == "on":
+        if power_of(domain) == "on":
             raise
         return _one(domain, site, stats)
 
@@ -60,7 +60,7 @@ def _one(domain: Any, site: str, stats: Mapping[str, Any] | None) -> VM:
         if size:
             disk["size"] = size
         disk["target"], disk["path"] = disk.pop("target"), disk.pop("path")
-    power = _power(domain)
+    power = power_of(domain)
     spec["power"] = "on" if power == "on" else "off"
     # What the configuration allows, while it runs, without a power cycle.
     vcpu = root.find("vcpu")
@@ -163,7 +163,7 @@ def _volume_size(domain: Any, path: str) -> int | None:
     return None
 
 
-def _power(domain: Any) -> str:
+def power_of(domain: Any) -> str:
     state = domain.state()[0]
     if state == libvirt.VIR_DOMAIN_CRASHED:
         return "crashed"

@@ -229,24 +229,24 @@ class ProxmoxDriver(Driver):
         )
         return build.earlier(self, plan, progress) or build.make(self, plan, progress)
 
-    def apply(self, desired: VM, actual: VM, todo: Sequence[Change], progress: Progress = silent) -> VM:
+    def apply(
+        self, desired: VM, actual: VM, todo: Sequence[Change], progress: Progress = silent, force: bool = False
+    ) -> VM:
         self.owned(actual, "change the VM")
         now = listing.current(self.api, actual)
         running = now.power == "on"
         cycle = [change for change in todo if change.how == "power_cycle" and change.field != "power"]
         restart = running and bool(cycle)
+        self.refuse_paused(desired, now, cycle, force)
         if restart:
             progress(f"{actual.name}: shutting down to change " + ", ".join(change.field for change in cycle))
             self._mark(actual, ready=False)  # a run that is killed now leaves a VM that the next run starts again
-            now = self.power(now, "off", progress)
+            now = self.switched_off(now, progress, force)
         for change in todo:
             if change.how != "mark" and change.field != "power":
                 changes.make(self, desired, now, change, progress)
         self._mark(actual, fields=marks.fields(desired))
-        wanted = desired["power"] or ("on" if running else "off")
-        now = listing.current(self.api, actual)
-        if wanted != now.power:
-            now = self.power(now, wanted, progress)
+        self.settle_power(desired, listing.current(self.api, actual), restart, progress, force)
         if restart:
             self._mark(actual, ready=True)
         return listing.current(self.api, actual)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ..driver import Failed, Locked, Progress
+from ..driver import ALLOW_FORCE, Failed, Locked, Progress, StillOn, still_paused
 from .connection import Api
 from .tasks import Tasks
 
+_PAUSED = ("paused", "suspended", "prelaunch")  # a guest that nobody can ask, and whose memory holds something
 _POLL = 0.2
 _SETTLE = 60.0  # seconds until high availability has done what it was asked for
 
@@ -27,28 +28,30 @@ class Power:
     def on(self, path: str, name: str, progress: Progress) -> None:
         """Start the VM, or let a paused one go on."""
         now = self.state(path, name)
-        if now in ("paused", "suspended", "prelaunch"):
+        if now in _PAUSED:
             self._do(path, "resume", "let the VM go on", name, progress)
         elif now != "running":
             self._do(path, "start", "start the VM", name, progress)
         self._settled(path, name, "running", _SETTLE, "start the VM")
 
     def off(self, path: str, name: str, progress: Progress, timeout: float, force: bool) -> None:
-        """Shut the guest down within `timeout` seconds; with `force` cut the power at once. Raises Failed for a guest
-        that does not: it is left running."""
+        """Shut the guest down within `timeout` seconds; with `force` cut the power at once. Raises StillOn for a guest
+        that does not, or that is paused: it is left as it is."""
         now = self.state(path, name)
         if now == "stopped":
             return
+        if now in _PAUSED and not force:
+            raise still_paused(self.api.site, name)
         if force or now != "running":
             self._do(path, "stop", "stop the VM", name, progress)
             self._settled(path, name, "stopped", _SETTLE, "stop the VM")
             return
         progress(f"{name}: shutting down")
-        stubborn = Failed(
+        stubborn = StillOn(
             f"the guest did not shut down within {timeout:.0f} s; it was left running",
             site=self.api.site,
             vm=name,
-            todo="Look into the guest, or allow force",
+            todo=f"Look into the guest, {ALLOW_FORCE}",
         )
         try:
             self._do(path, "shutdown", "shut the guest down", name, progress, timeout=max(1, round(timeout)))

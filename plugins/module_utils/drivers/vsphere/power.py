@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ..driver import Conflict, Failed, NotFound, Progress
+from ..driver import ALLOW_FORCE, Conflict, Failed, NotFound, Progress, StillOn, still_paused
 from . import questions
 from .connection import Session
 from .tasks import Tasks
@@ -45,11 +45,13 @@ class Power:
         self._settled(obj, name, "poweredOn", self.settle, "start the VM")
 
     def off(self, obj: Any, name: str, progress: Progress, timeout: float, force: bool) -> None:
-        """Shut the guest down within `timeout` seconds; with `force` cut the power at once. Raises Failed for a guest
-        that does not: it is left running."""
+        """Shut the guest down within `timeout` seconds; with `force` cut the power at once. Raises StillOn for a guest
+        that does not, or that is suspended: it is left as it is."""
         now = self.state(obj, name)
         if now == "poweredOff":
             return
+        if now == "suspended" and not force:
+            raise still_paused(self.session.site, name)
         if force or now != "poweredOn":
             self._run("stop the VM", obj.PowerOffVM_Task, obj, name, "poweredOff", progress)
             self._settled(obj, name, "poweredOff", self.settle, "stop the VM")
@@ -61,20 +63,20 @@ class Power:
         except Failed as error:
             if "ToolsUnavailable" not in error.what:
                 raise
-            raise Failed(
+            raise StillOn(
                 "the guest cannot be asked to shut down, as its VMware Tools do not run; it was left running",
                 site=self.session.site,
                 vm=name,
-                todo="Install open-vm-tools in the guest, or allow force",
+                todo=f"Install open-vm-tools in the guest, {ALLOW_FORCE}",
             ) from None
         except Conflict:  # it went off by itself in this moment
             if self.state(obj, name) != "poweredOff":
                 raise
-        self._settled(obj, name, "poweredOff", timeout, doing, Failed(
+        self._settled(obj, name, "poweredOff", timeout, doing, StillOn(
             f"the guest did not shut down within {timeout:.0f} s; it was left running",
             site=self.session.site,
             vm=name,
-            todo="Look into the guest, or allow force",
+            todo=f"Look into the guest, {ALLOW_FORCE}",
         ))
 
     def _refuse(self, now: dict[str, Any], name: str, doing: str) -> None:
