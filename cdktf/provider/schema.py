@@ -149,6 +149,9 @@ def provider() -> Schema:
                  "`critical`. `high` if unset.", optional=True),
             Attribute("allow_power_cycle", Bool(), optional=True,
                       description="Whether a change may restart a running VM. A plan that would is refused else."),
+            Attribute("allow_force", Bool(), optional=True,
+                      description="Whether the power of a VM may be cut that was asked to shut down and did not in "
+                                  "time, or that is paused. It is left on else, and the apply fails."),
             text("timeout", "How long making, changing, deleting or backing up one VM may take, such as `30m`. It is "
                  "then given up, what is made stays, and the next apply carries on. Unset, it may take as long as the "
                  "platform's own bounds allow.", optional=True),

@@ -39,6 +39,7 @@ class Settings:
     folder: str
     severity: str
     allow_power_cycle: bool
+    allow_force: bool = False
     timeout: int | None = None  # seconds that one operation on one VM may take
 
     def site(self, name: str | None) -> Site:
@@ -85,7 +86,8 @@ def read_settings(config: Mapping[str, Any]) -> Settings | None:
     else:
         packs, folder = fleet.rules or (DEFAULT_PACK,), "."
     whole = Fleet(fleet.name, fleet.sites, (), fleet.rules, (*fleet.waivers, *waivers), fleet.source)
-    return Settings(whole, packs, folder, severity, config.get("allow_power_cycle") is True, timeout)
+    return Settings(whole, packs, folder, severity, config.get("allow_power_cycle") is True,
+                    config.get("allow_force") is True, timeout)
 
 
 def check_name(name: str, problems: list[ModelError], key: str = "name") -> None:

@@ -31,8 +31,8 @@ class MusterProvider(AnyProvider):
     def __init__(self, scope: Construct, id_: str = "muster", *, fleet_file: str | None = None,
                  fleet: str | None = None, sites: Mapping[str, Any] | None = None, packs: Sequence[str] | None = None,
                  waivers: Sequence[Mapping[str, Any]] | None = None, severity: str | None = None,
-                 allow_power_cycle: bool | None = None) -> None:
+                 allow_power_cycle: bool | None = None, allow_force: bool | None = None) -> None:
         settings = {"fleet_file": fleet_file, "fleet": fleet, "sites": sites, "packs": packs, "waivers": waivers,
-                    "severity": severity, "allow_power_cycle": allow_power_cycle}
+                    "severity": severity, "allow_power_cycle": allow_power_cycle, "allow_force": allow_force}
         version = f">= {importlib.metadata.version('muster-fleet')}"
         super().__init__(scope, id_, "muster", SOURCE, version, settings)

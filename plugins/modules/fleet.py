@@ -29,6 +29,11 @@ options:
     description: Whether running VMs may be shut down and started again for changes that need it.
     type: bool
     default: false
+  allow_force:
+    description: Whether the power of a VM may be cut where it must go off, and its guest was asked to shut down and did
+      not in time, or is paused. What it did not write yet is lost.
+    type: bool
+    default: false
   allow_replace:
     description: Whether a VM may be deleted and made anew for changes that need it. Its data is lost.
     type: bool
@@ -123,6 +128,7 @@ def main():
         argument_spec={
             **FLEET_OPTIONS,
             "allow_power_cycle": {"type": "bool", "default": False},
+            "allow_force": {"type": "bool", "default": False},
             "allow_replace": {"type": "bool", "default": False},
             "delete_orphans": {"type": "bool", "default": False},
             "waves": {"type": "list", "elements": "str", "default": ["1", "5%", "25%", "100%"]},
@@ -130,7 +136,10 @@ def main():
         },
     )
     allowed = converge.Allowed(
-        module.params["allow_power_cycle"], module.params["allow_replace"], module.params["delete_orphans"]
+        module.params["allow_power_cycle"],
+        module.params["allow_replace"],
+        module.params["delete_orphans"],
+        module.params["allow_force"],
     )
     with session(module) as (fleet, drivers):
         outcomes = converge.converge(

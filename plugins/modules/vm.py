@@ -49,6 +49,11 @@ options:
     description: Whether the VM may be shut down and started again for changes that need it.
     type: bool
     default: false
+  allow_force:
+    description: Whether the power of the VM may be cut where it must go off, and its guest was asked to shut down and did
+      not in time, or is paused. What it did not write yet is lost.
+    type: bool
+    default: false
   allow_replace:
     description: Whether the VM may be deleted and made anew for changes that need it. Its data is lost.
     type: bool
@@ -107,6 +112,7 @@ OWN = {
     "credentials": {"type": "dict", "no_log": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "allow_power_cycle": {"type": "bool", "default": False},
+    "allow_force": {"type": "bool", "default": False},
     "allow_replace": {"type": "bool", "default": False},
     "wait": {"type": "bool", "default": True},
 }
@@ -130,7 +136,7 @@ def main():
     document = {"fleet": params["fleet"], "sites": {name: site}, "vms": {params["name"]: {**spec, "site": name}}}
     with told(module):
         fleet = entrusted(load_fleet(json.dumps(document), "task"), params["credentials"])
-        allowed = converge.Allowed(params["allow_power_cycle"], params["allow_replace"])
+        allowed = converge.Allowed(params["allow_power_cycle"], params["allow_replace"], force=params["allow_force"])
         with connected(fleet) as drivers:
             warn(module, fleet, drivers)
             if params["state"] == "absent":

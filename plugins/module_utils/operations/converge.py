@@ -27,6 +27,7 @@ class Allowed:
     power_cycle: bool = False
     replace: bool = False
     delete: bool = False
+    force: bool = False  # cut the power of a guest that was asked to shut down and did not in time
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,7 @@ def _carry_out(
         if desired["power"] != "off":
             now = driver.power(now, "on", progress)
     else:
-        now = driver.apply(desired, actual, part.changes, progress)
+        now = driver.apply(desired, actual, part.changes, progress, allowed.force)
     if actual is not None and _unfinished(part) and now.power != "on":
         now = driver.power(now, "on", progress)
     restarted = part.how in ("create", "replace", "power_cycle") or (

@@ -42,6 +42,23 @@ def test_a_wrong_token_is_one_sentence(small: Small, tmp_path: Path) -> None:
     assert small.world.picture() == before
 
 
+def test_a_guest_that_does_not_shut_down_is_forced_where_that_is_allowed(small: Small, tmp_path: Path) -> None:
+    small.edit(lambda vms: vms.pop("b"))
+    small.run()
+    inside = small.world.inside(small.world.driver.get(small.name("a")))  # type: ignore[attr-defined]
+    inside.acpi = False
+    small.edit(lambda vms: vms["a"].update(cpus=2))
+    asked = {"allow_power_cycle": True, "wait": False}
+    found = play(tmp_path, {
+        "refused": fleet_task(small, **asked),
+        "forced": fleet_task(small, **asked, allow_force=True),
+    }).results  # fmt: skip
+    assert "did not shut down within 180 s; it was left running" in found["refused"]["msg"]
+    assert "let its power be cut with allow_force" in found["refused"]["msg"]
+    assert found["forced"]["changed"] is True, found["forced"]
+    assert (inside.config["cores"], inside.status) == ("2", "running")
+
+
 def test_the_inventory(small: Small) -> None:
     small.run()
     a = small.name("a")
