@@ -95,7 +95,7 @@ class Proxmox(FakePve):
         return await self.task(vm.node, "qmmove", vm.vmid, user, body, vm=vm)
 
     def _qm_new_drive(self, vmid: int, key: str, value: str, default: str | None) -> Any:
-        volume, props = split_drive(value)
+        volume, props = split_drive(value := parsed(value))
         source = props.pop("import-from", None)
         if source is None:
             return super()._qm_new_drive(vmid, key, value, default)
@@ -109,6 +109,8 @@ class Proxmox(FakePve):
         values = dict(p)
         for key, value in values.items():
             volume, _props = split_drive(value) if DRIVE_KEY.match(key) else ("", {})
+            if volume:
+                values[key] = value = parsed(value)
             if NEW_DISK.match(volume) or volume.endswith(":cloudinit"):
                 self._qm_image_store(volume_ref(volume)[0] or "", user)
                 values[key] = self._qm_new_drive(vm.vmid, key, value, None)[0]
@@ -217,6 +219,15 @@ class Proxmox(FakePve):
                 config[key] = f"{v.get('storage')}:cloudinit"
         config.update({key: value for key, value in v.items() if key not in ("archive", "storage", "force", "unique")})
         return await super()._qm_create({**config, "vmid": v["vmid"], "node": v["node"]}, user)
+
+
+def parsed(drive: str) -> str:
+    """A drive as qemu-server's parse_drive makes it: of ``bps``, in bytes, it keeps that it was there and not how many:
+    ``if (my $bps = defined(delete $res->{bps}))``."""
+    volume, props = split_drive(drive)
+    if props.pop("bps", None) is not None:
+        props["mbps"] = "0.000"
+    return str(join_drive(volume, props))
 
 
 def archive_name(vmid: int, began: int) -> str:

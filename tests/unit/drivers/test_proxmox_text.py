@@ -41,6 +41,15 @@ def test_disks(iops: int, limit: int) -> None:
     assert text.read_disk(drive, "root") == {"name": "root", "size": 3 << 30, "pool": "lvm", **disk}
 
 
+LIMITS = {"bps=1048577": 1048577, "mbps=1.5": 3 << 19, "mbps=0.000": 0, "mbps=1e3": 0, "mbps=": 0, "bps=7,mbps=0": 7}
+
+
+@pytest.mark.parametrize("options", LIMITS)
+def test_a_limit_that_somebody_set(options: str) -> None:
+    (drive,) = text.drives({"scsi0": f"lvm:vm-1-disk-0,{options}"})
+    assert text.read_disk(drive, "root")["bandwidth_limit"] == LIMITS[options]
+
+
 STRANGE = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=60)
 
 

@@ -162,8 +162,8 @@ def _disk(driver: ProxmoxDriver, actual: VM, change: Change, config: text.Config
     key = _place(driver, actual, "disks", name)
     drive = next(drive for drive in text.drives(config) if drive.key == key)
     options = text.disk_options({change.keys[2]: change.after})
-    mine = {"iops_limit": "iops", "bandwidth_limit": "bps"}[change.keys[2]]
-    return Edit({key: text.join(drive.volume, {**drive.options, mine: options[mine]})})
+    mine = {"iops_limit": ("iops",), "bandwidth_limit": ("bps", "mbps")}[change.keys[2]]
+    return Edit({key: text.join(drive.volume, {**drive.options, **{option: options[option] for option in mine}})})
 
 
 def _nic(driver: ProxmoxDriver, desired: VM, actual: VM, change: Change, config: text.Config) -> Edit:

@@ -16,6 +16,7 @@ MIB = 1 << 20
 GIB = 1 << 30
 _DRIVE = re.compile(r"(?:ide|sata|scsi|virtio)\d{1,2}")
 _NIC = re.compile(r"net\d{1,2}")
+_NUMBER = re.compile(r"\d{1,12}(?:\.\d{1,12})?")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _MODELS = ("virtio", "e1000", "e1000e", "vmxnet3", "rtl8139", "e1000-82540em", "e1000-82544gc", "e1000-82545em",
@@ -130,11 +131,18 @@ def memory_of(config: Config) -> int:
 
 
 def disk_options(disk: Mapping[str, Any]) -> dict[str, str | None]:
-    """What of a disk of a spec is an option of its drive; None takes the option away."""
+    """What of a disk of a spec is an option of its drive; None takes the option away. Proxmox takes ``bps`` too, and
+    forgets the number: it keeps ``mbps=0.000`` instead, which is no limit."""
     return {
         "iops": str(disk["iops_limit"]) if disk.get("iops_limit") else None,
-        "bps": str(disk["bandwidth_limit"]) if disk.get("bandwidth_limit") else None,
+        "bps": None,
+        "mbps": _mebibytes(disk["bandwidth_limit"]) if disk.get("bandwidth_limit") else None,
     }
+
+
+def _mebibytes(bytes_: int) -> str:
+    """Bytes as Proxmox's numbers have them; seven places tell each byte."""
+    return f"{bytes_ / MIB:.7f}".rstrip("0").rstrip(".")
 
 
 def nic_value(nic: Mapping[str, Any], mac: str, model: str = "virtio", kept: Mapping[str, str] | None = None) -> str:
@@ -167,7 +175,9 @@ def read_disk(drive: Drive, name: str) -> dict[str, Any]:
     found: dict[str, Any] = {"name": name, "size": drive.size}
     if drive.storage:
         found["pool"] = drive.storage
-    for option, field in (("iops", "iops_limit"), ("bps", "bandwidth_limit")):
-        text = drive.options.get(option, "0")
-        found[field] = int(text) if text.isdigit() else 0
+    iops, mbps, bps = (drive.options.get(option, "0") for option in ("iops", "mbps", "bps"))
+    found["iops_limit"] = int(iops) if iops.isdigit() else 0
+    found["bandwidth_limit"] = round(float(mbps) * MIB) if _NUMBER.fullmatch(mbps) else 0
+    if not found["bandwidth_limit"] and bps.isdigit():
+        found["bandwidth_limit"] = int(bps)
     return found
