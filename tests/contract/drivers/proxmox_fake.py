@@ -30,6 +30,7 @@ class Proxmox(FakePve):
         self.storages["local"]["content"] = "iso,vztmpl,backup,import"
         self.virtual_size = 1 << 20  # of every image that is imported
         self.hotplugs = True
+        self.ha_refuses = False  # high availability migrates nothing, and says nothing
         self.trouble = Trouble(self)
         self.permissions: Any = None  # the answer of access/permissions, where a test gives one
         self.backed_up: dict[int, int] = {}  # when each VM was backed up last, in epoch seconds
@@ -159,7 +160,23 @@ class Proxmox(FakePve):
         self._check_lock(vm)
         if vm.status == "running" and not v.get("online"):
             raise PveError(500, "can't migrate running VM without --online")
-        return await self.migrate(vm.vmid, v["target"], user=user)
+        if not vm.ha_managed:
+            return await self.migrate(vm.vmid, v["target"], user=user)
+
+        async def queued() -> None:
+            """High availability takes note of it, and migrates some time later by a task of its own."""
+
+            async def later() -> None:
+                await self.pause(self.ha_delay)
+                if not self.ha_refuses:
+                    await self.migrate(vm.vmid, v["target"], user="root@pam")
+
+            if self.time_scale:
+                asyncio.ensure_future(later())
+            else:
+                await later()
+
+        return await self.task(vm.node, "hamigrate", vm.vmid, user, queued, lock=False)
 
     async def _more_manage(self, v: Any, user: str) -> None:
         vm = self.vm(int(str(v["sid"]).partition(":")[2]))

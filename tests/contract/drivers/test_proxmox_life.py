@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from muster.drivers.driver import Ambiguous, Conflict, Driver, Failed, Unreachable, Unsupported
-from muster.drivers.proxmox import guest
+from muster.drivers.proxmox import guest, placement
 from muster.drivers.registry import open_site
 from muster.model.planner import worst
 from muster.model.vm import VM
@@ -88,6 +88,19 @@ def test_it_is_made_on_the_node_with_the_most_memory_left(
 
     monkeypatch.setattr(world.fake, "_node_stats", fuller)
     assert world.made()["host"] == "pve2"
+
+
+def test_high_availability_moves_a_vm_in_its_own_time(world: ProxmoxWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The task that is followed has only queued it."""
+    world.fake.add_node("pve2")
+    vm = world.made(host="pve1", ha_priority="medium", on=True)
+    world.fake.time_scale = 0.05
+    now = applied(world, vm, host="pve2", ha_priority="medium")
+    assert (now["host"], now.power) == ("pve2", "on")
+    world.fake.ha_refuses = True
+    monkeypatch.setattr(placement, "SETTLE", 0.5)
+    with pytest.raises(Failed, match="unable to move the VM to the node 'pve1': Proxmox .* it is on 'pve2' after"):
+        applied(world, now, host="pve1", ha_priority="medium")
 
 
 def test_high_availability(world: ProxmoxWorld) -> None:

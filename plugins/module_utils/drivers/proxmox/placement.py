@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 from ...model.vm import VM
 from ..driver import Failed, NotFound, Progress
 from .connection import Api
-from .tasks import Tasks
+from .tasks import TASK_WAIT, Tasks
+
+_POLL = 0.5
+SETTLE = 180.0  # seconds until high availability has begun to move a VM, or is done with it
 
 
 class Placement:
@@ -53,6 +59,34 @@ class Placement:
             progress,
         )
         self.tasks.finish(upid, doing, vm.name, progress)
+        self._arrived(vm.name, vmid, node, target, doing, progress)
+
+    def _arrived(self, name: str, vmid: int, node: str, target: str, doing: str, progress: Progress) -> None:
+        """Look until the VM is on the node `target`: high availability only takes note of what it is asked for, and moves
+        the VM in its own time. As long as it moves it bears a lock, and is waited for."""
+        began = moved = said = time.monotonic()
+        while self._status(target, vmid, doing, name) is None:
+            now = time.monotonic()
+            if (self._status(node, vmid, doing, name) or {}).get("lock"):
+                moved = now
+            if now - moved > SETTLE or now - began > TASK_WAIT:
+                raise Failed(
+                    f"unable to {doing}: Proxmox reported no error, and yet it is on '{node}' after {now - began:.0f} s",
+                    site=self.api.site,
+                    vm=name,
+                    todo="Look at its tasks and at high availability (ha-manager status)",
+                )
+            if now - said > 10:
+                said = now
+                progress(f"{name}: waiting until high availability has moved it to {target}")
+            time.sleep(_POLL)
+
+    def _status(self, node: str, vmid: int, doing: str, name: str) -> dict[str, Any] | None:
+        """How the VM of this number is on `node`; None where it is not there."""
+        try:
+            return dict(self.api.get(f"nodes/{node}/qemu/{vmid}/status/current", doing, name))
+        except NotFound:
+            return None
 
     def manage(self, vmid: int, name: str, on: bool, running: bool = False) -> None:
         """Put a VM under the care of high availability, in the power that it has now, or take it out of it."""
