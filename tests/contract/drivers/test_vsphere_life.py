@@ -182,6 +182,23 @@ def test_an_address_that_leads_nowhere_is_none(world: VsphereWorld, told: str) -
 
 
 @on_vsphere
+@pytest.mark.parametrize(("net", "known"), [
+    ("4000=10.0.0.7,fd00::7,fe80::1,10.0.0.8 4001=192.168.9.9,10.0.0.7", ["10.0.0.7", "fd00::7", "10.0.0.8",
+                                                                          "192.168.9.9"]),
+    ("4000=10.0.0.9,$(reboot),-oProxyCommand=x,127.0.0.1,10.0.0.7", ["10.0.0.7", "10.0.0.9"]),
+    ("-1=172.17.0.1 4000=10.0.0.7", ["10.0.0.7"]),  # a bridge within the guest
+    ("4000=" + ",".join(f"10.1.{n >> 8}.{n & 255}" for n in range(1, 2000)), ["10.0.0.7"] + [
+        f"10.1.0.{n}" for n in range(1, 32)]),
+])  # fmt: skip
+def test_all_addresses_of_a_guest(world: VsphereWorld, net: str, known: list[str]) -> None:
+    vm = world.driver.power(world.made(**SPEC), "on")
+    for key, value in (("SET.guest.ipAddress", "10.0.0.7"), ("vcsim.net", net)):
+        world.reconfigure(world.inside(vm), extraConfig=[vim.option.OptionValue(key=key, value=value)])
+    for now in (world.driver.get(vm.name), *world.driver.list()):
+        assert (now.state["address"], now.state["addresses"]) == ("10.0.0.7", known)
+
+
+@on_vsphere
 def test_the_list_comes_in_pages_and_in_one_conversation(world: VsphereWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(7):
         world.foreign(f"f{number}")

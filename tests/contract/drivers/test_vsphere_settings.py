@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from muster.drivers.driver import Conflict
+from muster.drivers.registry import open_site
+from muster.model.fleet import Site
 from muster.policy import check, load_rules
 from pyVmomi import vim
-from vsphere_site import VsphereWorld, on_vsphere
+from vsphere_simulator import Simulator
+from vsphere_site import VsphereWorld, done, on_vsphere, options, past_muster
 
-pytestmark = on_vsphere
+
+@pytest.mark.parametrize(("api", "told", "outcome"), [
+    ("6.5", "ftEncryptionDisabled", "unknown"),  # it refuses the whole list where it is asked for it
+    ("7.0.1.1", "ftEncryptionDisabled", "unknown"),
+    ("7.0.2.0", "ftEncryptionDisabled", "fail"),
+    ("8.0.3.0", "ftEncryptionOpportunistic", "pass"),
+    ("10.0.0.0", "ftEncryptionRequired", "pass"),
+])
+def test_what_only_a_newer_vcenter_knows(
+    pve_pki: tuple[str, str], tmp_path: Path, api: str, told: str, outcome: str
+) -> None:
+    simulator = Simulator(tmp_path / "datastores", *pve_pki, machines=1, api=api)
+    driver = open_site(Site("vc", "vsphere", options(simulator, tmp_path, pve_pki[0])))
+    try:
+        content = past_muster(simulator)
+        view = content.viewManager.CreateContainerView(content.rootFolder, [vim.VirtualMachine], True)
+        option = vim.option.OptionValue(key="vcsim.ft", value=told)
+        done(view.view[0].ReconfigVM_Task(vim.vm.ConfigSpec(extraConfig=[option])))
+        (vm,) = driver.list()
+        for found in (vm, driver.again(vm)):
+            judged = outcomes({**found.document(), "platform": "vsphere"})
+            assert judged["vsphere-fault-tolerance-encrypted"] == outcome
+    finally:
+        driver.close()
+        simulator.stop()
 
 
 def document(world: VsphereWorld, **fields: Any) -> dict[str, Any]:
@@ -21,6 +50,7 @@ def outcomes(found: dict[str, Any]) -> dict[str, str]:
     return {one.rule: one.outcome for one in check([found], rules, "live").findings}
 
 
+@on_vsphere
 def test_a_plain_vm(world: VsphereWorld) -> None:
     found = document(world, version="vmx-13")
     assert found["vsphere"]["hardware_version"] == 13
@@ -32,6 +62,7 @@ def test_a_plain_vm(world: VsphereWorld) -> None:
     assert judged["vsphere-no-copy"] == "pass"
 
 
+@on_vsphere
 @pytest.mark.parametrize(("key", "value", "rule"), [
     ("isolation.tools.copy.disable", "FALSE", "vsphere-no-copy"),
     ("RemoteDisplay.vnc.enabled", "TRUE", "vsphere-no-vnc"),
@@ -49,6 +80,48 @@ def test_advanced_settings(world: VsphereWorld, key: str, value: str, rule: str)
     assert "hunter2" not in str(found)
 
 
+@on_vsphere
+@pytest.mark.parametrize(("told", "state", "outcome"), [
+    ("guestToolsCurrent", "current", "pass"),
+    ("guestToolsUnmanaged", "unmanaged", "pass"),  # open-vm-tools of a distribution
+    ("guestToolsSupportedNew", "supported_new", "pass"),
+    ("guestToolsSupportedOld", "supported_old", "fail"),
+    ("guestToolsTooOld", "too_old", "fail"),
+    ("guestToolsBlacklisted", "blacklisted", "fail"),
+    ("guestToolsNotInstalled", "not_installed", "fail"),
+])
+def test_vmware_tools(world: VsphereWorld, told: str, state: str, outcome: str) -> None:
+    vm = world.foreign()
+    assert outcomes(document(world, name="other"))["vsphere-tools-current"] == "not_applicable"  # it is off
+    done(world.inside(vm).PowerOnVM_Task())
+    world.reconfigure(world.inside(vm), extraConfig=[
+        vim.option.OptionValue(key="SET.guest.toolsVersionStatus2", value=told)])
+    found = {**world.driver.get(str(vm.uuid)).document(), "platform": "vsphere"}
+    assert found["vsphere"]["tools_status"] == state
+    assert outcomes(found)["vsphere-tools-current"] == outcome
+
+
+@on_vsphere
+@pytest.mark.parametrize("needed", [False, True])
+def test_disks_that_were_not_merged_with_their_snapshot(world: VsphereWorld, needed: bool) -> None:
+    vm = world.made("a")
+    taken = world.driver.take_snapshot(vm, "op")
+    if needed:
+        world.reconfigure(world.inside(vm), extraConfig=[
+            vim.option.OptionValue(key="vcsim.consolidation", value="true")])
+        with pytest.raises(Conflict, match="is deleted, and its disks are not merged: they still grow"):
+            world.driver.delete_snapshot(vm, taken)
+    else:
+        world.reconfigure(world.inside(vm), extraConfig=[
+            vim.option.OptionValue(key="vcsim.consolidation", value="false")])
+        world.driver.delete_snapshot(vm, taken)
+    for now in (world.driver.get(vm.name), *world.driver.list()):
+        found = {**now.document(), "platform": "vsphere"}
+        assert found["vsphere"]["consolidation_needed"] is needed
+        assert outcomes(found)["vsphere-disks-consolidated"] == ("fail" if needed else "pass")
+
+
+@on_vsphere
 def test_devices(world: VsphereWorld) -> None:
     vm = world.wanted(nics=[{"network": "VM Network"}])
     made = world.driver.create(vm, vm.mark, None) if vm.mark else vm

@@ -120,16 +120,16 @@ class Simulator:
     """One vCenter: `datacenters` with two datastores and `clusters` of three hosts each, and in each cluster as many
     `machines`, VMs of others.
 
-    `folder` holds its datastores. `address` is ``127.0.0.1:PORT``.
+    `api` is the version of its API, `folder` holds its datastores. `address` is ``127.0.0.1:PORT``.
     """
 
     def __init__(self, folder: Path, certificate: str, key: str, machines: int = 0, datacenters: int = 1,
-                 clusters: int = 1) -> None:
+                 clusters: int = 1, api: str = "6.5") -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         argv = [str(program()), "-certificate", certificate, "-key", key, "-machines", str(machines)]
         argv += ["-datacenters", str(datacenters), "-clusters", str(clusters)]
-        argv += ["-user", ACCOUNT[0], "-password", ACCOUNT[1]]
+        argv += ["-user", ACCOUNT[0], "-password", ACCOUNT[1], "-api", api]
         self.process = subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": str(folder)}
         )

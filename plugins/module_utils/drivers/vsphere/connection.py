@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import http.client
+import re
 import ssl
 import threading
 import time
@@ -20,7 +21,7 @@ from .bulk import Light, transport
 from .credentials import account
 from .errors import clean, error_of
 from .reading import TRIES, Reading
-from .sdk import VERSION, vim, vmodl
+from .sdk import MODERN, MODERN_FROM, VERSION, vim, vmodl
 
 Result = TypeVar("Result")
 CONNECT = 10  # seconds to connect, TLS and all
@@ -111,6 +112,11 @@ class Session(Reading):
                 site=access.name,
                 todo="Name the vCenter that manages this host",
             )
+        told = re.findall(r"[0-9]{1,6}", str(self.content.about.apiVersion)[:64])
+        self.modern = tuple(map(int, told)) >= MODERN_FROM
+        if self.modern:
+            self._stub.ComputeVersionInfo(MODERN)
+            self._lightly.version = MODERN
         self._login()
 
     def close(self) -> None:

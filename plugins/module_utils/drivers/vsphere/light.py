@@ -110,7 +110,7 @@ class Thing:
 class _Maker:
     """Makes values of elements, by pyvmomi's tables."""
 
-    # Of all sessions of a process: they are of one version.
+    # Of all sessions of a process: an older vCenter names no kind that only a newer one has.
     _properties: ClassVar[dict[tuple[Any, str], tuple[Any, Any, str]]] = {}
     _kinds: ClassVar[dict[str, Any]] = {}
     _makers: ClassVar[dict[Any, _Making]] = {}

@@ -37,12 +37,14 @@ PATHS = (
     "config.template",
     "customValue",
     "guest.ipAddress",
+    "guest.net",
     "guest.toolsRunningStatus",
     "runtime.connectionState",
     "runtime.host",
     "runtime.powerState",
     *settings.PATHS,
 )
+_MOST = 32  # NICs that a guest tells of, addresses of one, and in all
 _LIGHT = ("name", "config.instanceUuid", "config.template")
 Properties = Mapping[str, Any]
 
@@ -93,7 +95,7 @@ def every(session: Session, places: Places) -> list[VM]:
 
         return made
 
-    found, vms = _walk(session, places, (*PATHS, *_pool(places)), "list the VMs", reader)
+    found, vms = _walk(session, places, _paths(session), "list the VMs", reader)
     return _tagged(session, found, [vm for vm in vms if vm is not None])
 
 
@@ -110,15 +112,16 @@ def some(session: Session, places: Places, wanted: Iterable[str]) -> list[VM]:
     read_ = [
         (read(session, obj, one, session.memory["around"]), one)
         for obj in chosen if obj is not None
-        for one in session.properties([obj], (*PATHS, *_pool(places)), "read the VM")
+        for one in session.properties([obj], _paths(session), "read the VM")
     ]
     kept = [(vm, one) for vm, one in read_ if vm.uuid in words or places.hold(one) or _ours(vm, one)]
     return _tagged(session, found, [(vm, one.get("customValue")) for vm, one in kept])
 
 
-def _pool(places: Places) -> tuple[str, ...]:
-    """The path of what a VM's resource pool is read with, where the site is one."""
-    return ("resourcePool",) if len(places.session.place) > 2 else ()
+def _paths(session: Session) -> tuple[str, ...]:
+    """What is read of a VM: what this vCenter knows, and its resource pool where the site is one."""
+    return (*PATHS, *(settings.MODERN_PATHS if session.modern else ()),
+            *(("resourcePool",) if len(session.place) > 2 else ()))  # fmt: skip
 
 
 def _ours(vm: VM, one: Properties) -> bool:
@@ -189,7 +192,7 @@ def find(session: Session, vm: VM) -> tuple[Any, Properties]:
     now. Raises NotFound."""
     index = session.content.searchIndex
     obj = session.ask("find the VM", lambda: index.FindByUuid(None, str(vm.uuid), True, True), vm.name)
-    found = session.properties([obj], PATHS, "find the VM", vm.name) if obj is not None else []
+    found = session.properties([obj], _paths(session), "find the VM", vm.name) if obj is not None else []
     if found and not found[0].get("config.instanceUuid"):
         raise Unreachable(
             "vCenter has it, and cannot read its configuration now; nothing was changed",
@@ -286,7 +289,9 @@ def _read(session: Session, obj: Any, one: Properties, near: Around, name: str) 
     state["tools"] = str(one.get("guest.toolsRunningStatus") or "")
     address = _address(one.get("guest.ipAddress")) if power == "on" else ""
     if address:
-        state["address"], state["addresses"] = address, [address]
+        state["address"] = address
+    if addresses := _addresses(address, one.get("guest.net") or ()) if power == "on" else []:
+        state["addresses"] = addresses
     if written is None:
         state["unknown"] = ["tags"]  # of others: they live in a service of their own
     else:
@@ -302,6 +307,16 @@ def _read(session: Session, obj: Any, one: Properties, near: Around, name: str) 
 def path_of(disk: devices.Disk) -> str:
     """The file of a disk: ``[datastore] folder/name.vmdk``."""
     return str(getattr(disk.device.backing, "fileName", "") or "")
+
+
+def _addresses(first: str, cards: Sequence[Any]) -> list[str]:
+    """The addresses that the guest told of its NICs, `first` before all. What is no NIC of the VM, as a bridge within
+    the guest, leads nowhere. What a guest says may be of any length."""
+    found = dict.fromkeys([first] if first else [])
+    for card in cards[:_MOST]:
+        if card.deviceConfigId >= 0:
+            found |= dict.fromkeys(address for told in card.ipAddress[:_MOST] if (address := _address(told)))
+    return list(found)[:_MOST]
 
 
 def _address(told: Any) -> str:

@@ -31,6 +31,7 @@ class Reading:
     site: str
     content: Any
     renewals: int
+    modern: bool  # whether it is vSphere 7.0.2 or later
     _lightly: Any  # the stub through which many VMs are asked for
 
     def ask(self, doing: str, act: Callable[[], Result], vm: str | None = None) -> Result:

@@ -9,8 +9,9 @@ from typing import Any
 from . import devices
 from .sdk import vim
 
-# None that vCenter 6.5 lacks: asked for a property that it does not know it refuses the whole listing.
-PATHS = (
+# vCenter refuses the whole listing where it is asked for a property that it does not know.
+MODERN_PATHS = ("config.ftEncryptionMode",)  # that it has since 7.0.2
+PATHS = (  # and since 6.5
     "config.cpuAllocation.limit",
     "config.cpuAllocation.reservation",
     "config.flags",
@@ -20,7 +21,10 @@ PATHS = (
     "config.nestedHVEnabled",
     "config.tools",
     "config.version",
+    "guest.toolsVersionStatus2",
+    "runtime.consolidationNeeded",
 )
+_WORD = re.compile(r"(?<=.)(?=[A-Z])")  # where a word of a name begins: supported|Old
 _VERSION = re.compile(r"vmx-0*([0-9]{1,4})")
 _LONGEST = 255  # characters of an advanced setting
 _PRIVATE = ("guestinfo.", "muster.")  # what the guest and Muster keep there: long, and it may be secret
@@ -55,14 +59,27 @@ def facts(one: Mapping[str, Any], hardware: Iterable[Any]) -> dict[str, Any]:
         "memory_limit": _limit(one.get("config.memoryAllocation.limit"), devices.MIB),
         "encrypted": one.get("config.keyId") is not None,
         "vmotion_encryption": one.get("config.migrateEncryption"),
+        "ft_encryption": _mode(one.get("config.ftEncryptionMode")),
         "vtpm": any(kind_of(device) == "VirtualTPM" for device in hardware),
         "pci_devices": sum(kind_of(device) == "VirtualPCIPassthrough" for device in hardware),
+        "consolidation_needed": one.get("runtime.consolidationNeeded"),
+        "tools_status": _tools(one.get("guest.toolsVersionStatus2")),
         "cdroms": len(drives),
         "devices": sorted({name for device in hardware if (name := _other(device))}),
     }
     if drives:
         found["cdrom_client_device"] = all("Remote" in kind_of(drive.backing) for drive in drives)
     return {key: value for key, value in found.items() if value is not None}
+
+
+def _mode(told: Any) -> str | None:
+    """How the traffic of fault tolerance is encrypted: ``ftEncryptionRequired`` is ``required``."""
+    return str(told)[:64].removeprefix("ftEncryption").lower() if told else None
+
+
+def _tools(told: Any) -> str | None:
+    """vCenter's word on the version of VMware Tools: ``guestToolsSupportedOld`` is ``supported_old``."""
+    return _WORD.sub("_", str(told)[:64].removeprefix("guestTools")).lower() if told else None
 
 
 def _other(device: Any) -> str:

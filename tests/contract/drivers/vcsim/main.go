@@ -23,9 +23,11 @@ func main() {
 	machines := flag.Int("machines", 0, "VMs of others")
 	datacenters := flag.Int("datacenters", 1, "each with its own folders and datastores")
 	clusters := flag.Int("clusters", 1, "of each datacenter, of three hosts")
+	api := flag.String("api", "6.5", "version of the API")
 	flag.Parse()
 
 	model := simulator.VPX()
+	model.ServiceContent.About.ApiVersion = *api
 	model.Host, model.ClusterHost, model.Datastore = 0, 3, 2
 	model.Datacenter, model.Cluster = *datacenters, *clusters
 	model.Machine, model.Autostart = *machines, false

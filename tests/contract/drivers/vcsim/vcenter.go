@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"reflect"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -44,7 +45,11 @@ func page(ctx *Context, objects []types.ObjectContent, size int) *types.Retrieve
 
 // RetrievePropertiesEx answers in pages of the size that is asked for.
 func (pc *PropertyCollector) RetrievePropertiesEx(ctx *Context, r *types.RetrievePropertiesEx) soap.HasFault {
+	modern := withoutModern(r)
 	body := pc.retrieveAll(ctx, r).(*methods.RetrievePropertiesExBody)
+	if body.Fault_ == nil && modern {
+		addModern(body.Res.Returnval.Objects)
+	}
 	if body.Fault_ == nil && ctx.Session != nil {
 		body.Res.Returnval = page(ctx, body.Res.Returnval.Objects, int(r.Options.MaxObjects))
 	}
@@ -68,6 +73,44 @@ func (pc *PropertyCollector) ContinueRetrievePropertiesEx(
 	}
 	body.Res = &types.ContinueRetrievePropertiesExResponse{Returnval: *page(ctx, objects, size)}
 	return body
+}
+
+// What vSphere 7.0.2 has and the simulator's own configuration lacks. To an older vCenter it is an unknown property.
+const encryption = "config.ftEncryptionMode"
+
+// withoutModern takes that property out of a question, and tells whether it was in it.
+func withoutModern(r *types.RetrievePropertiesEx) bool {
+	about := Map.content().About.ApiVersion
+	found := false
+	for _, spec := range r.SpecSet {
+		for i := range spec.PropSet {
+			var kept []string
+			for _, path := range spec.PropSet[i].PathSet {
+				if path == encryption && (about >= "7.0.2" || about[0] == '1') {
+					found = true
+				} else {
+					kept = append(kept, path)
+				}
+			}
+			spec.PropSet[i].PathSet = kept
+		}
+	}
+	return found
+}
+
+// addModern answers with the option `vcsim.ft` of each VM.
+func addModern(objects []types.ObjectContent) {
+	for i := range objects {
+		vm, ok := Map.Get(objects[i].Obj).(*VirtualMachine)
+		if !ok {
+			continue
+		}
+		for _, option := range vm.Config.ExtraConfig {
+			if val := option.GetOptionValue(); val.Key == "vcsim.ft" {
+				objects[i].PropSet = append(objects[i].PropSet, types.DynamicProperty{Name: encryption, Val: val.Value})
+			}
+		}
+	}
 }
 
 func shallow(x interface{}) reflect.Value {
@@ -199,9 +242,16 @@ func relocate(vm *VirtualMachine, spec *types.VirtualMachineRelocateSpec) types.
 	return nil
 }
 
-// setExtraConfig writes one option: a key is there once, and an empty value takes it away.
+// setExtraConfig writes one option: a key is there once, and an empty value takes it away. What the simulator's own
+// `SET.` cannot set, as it is no text, is set by options of ours.
 func (vm *VirtualMachine) setExtraConfig(option types.BaseOptionValue) {
 	val := option.GetOptionValue()
+	switch val.Key {
+	case "vcsim.consolidation":
+		vm.Runtime.ConsolidationNeeded = types.NewBool(val.Value == "true")
+	case "vcsim.net":
+		vm.Guest.Net = guestNet(val.Value.(string))
+	}
 	var kept []types.BaseOptionValue
 	for _, other := range vm.Config.ExtraConfig {
 		if other.GetOptionValue().Key != val.Key {
@@ -212,6 +262,19 @@ func (vm *VirtualMachine) setExtraConfig(option types.BaseOptionValue) {
 		kept = append(kept, option)
 	}
 	vm.Config.ExtraConfig = kept
+}
+
+// guestNet is what a guest tells of its network: `4000=10.0.0.7,fd00::7 -1=172.17.0.1`, by the key of the NIC.
+func guestNet(told string) []types.GuestNicInfo {
+	var net []types.GuestNicInfo
+	for _, field := range strings.Fields(told) {
+		parts := strings.SplitN(field, "=", 2)
+		key, _ := strconv.Atoi(parts[0])
+		net = append(net, types.GuestNicInfo{
+			Connected: true, DeviceConfigId: int32(key), IpAddress: strings.Split(parts[1], ","),
+		})
+	}
+	return net
 }
 
 // revert brings configuration and power back; a snapshot without memory leaves the VM off.
