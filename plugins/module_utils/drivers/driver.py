@@ -68,6 +68,11 @@ class Unreachable(DriverError):
     """The site, or a guest, does not answer: nothing is known, least of all that something is absent."""
 
 
+class Unknown(Unreachable):
+    """The site was told to do something and does not answer: it may do it still, or have done it. What it may be making
+    is left alone."""
+
+
 class Denied(DriverError):
     """The site refuses the credentials or the right."""
 

@@ -30,6 +30,7 @@ class Proxmox(FakePve):
         self.storages["local"]["content"] = "iso,vztmpl,backup,import"
         self.virtual_size = 1 << 20  # of every image that is imported
         self.hotplugs = True
+        self.later: Any = None  # what high availability has queued
         self.ha_refuses = False  # high availability migrates nothing, and says nothing
         self.trouble = Trouble(self)
         self.permissions: Any = None  # the answer of access/permissions, where a test gives one
@@ -172,7 +173,7 @@ class Proxmox(FakePve):
                     await self.migrate(vm.vmid, v["target"], user="root@pam")
 
             if self.time_scale:
-                asyncio.ensure_future(later())
+                self.later = asyncio.ensure_future(later())
             else:
                 await later()
 

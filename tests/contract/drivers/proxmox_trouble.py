@@ -34,6 +34,8 @@ class Trouble:
 
     def __init__(self, fake: FakePve) -> None:
         self.fake, self.last_task = fake, ""
+        self.before: dict[int, Callable[[], object]] = {}  # what somebody else does just before a request
+        self.silences = ("", 0)  # a part of a path, and how many requests for such are dropped
         self.arm()
 
     def arm(self, fault: str = "", at: int = 0) -> None:
@@ -42,6 +44,13 @@ class Trouble:
     async def meet(self, request: web.Request, answer: Answering) -> web.StreamResponse:
         """The answer to one request, or what happens to it."""
         self.calls.append(f"{request.method} {request.path.removeprefix('/api2/json')}")
+        self.before.get(len(self.calls), int)()
+        part, left = self.silences
+        if left and part in request.path:
+            self.silences = (part, left - 1)
+            assert request.transport is not None
+            request.transport.close()
+            raise ConnectionResetError("dropped")
         asked = request.method == "GET"
         here = len(self.calls) == self.at or (self.fault == "gone" and 0 < self.at < len(self.calls))
         writes_alone = self.fault in ("locked", "no quorum", "no space", "a lie")

@@ -8,7 +8,20 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from muster.drivers.driver import Conflict, Denied, DriverError, Failed, Image, Locked, NotFound, Snapshot, Unreachable
+from muster.drivers import waiting
+from muster.drivers.driver import (
+    Conflict,
+    Denied,
+    DriverError,
+    Failed,
+    Image,
+    Locked,
+    NotFound,
+    Snapshot,
+    Unknown,
+    Unreachable,
+)
+from muster.drivers.proxmox import connection
 from muster.drivers.proxmox import tasks as task_room
 from muster.model.planner import Change
 from muster.model.vm import VM
@@ -37,6 +50,39 @@ WRITES: dict[str, Callable[[ProxmoxWorld, VM], object]] = {
     "archive": lambda world, vm: world.driver.archive(vm, "point"),
     "delete": lambda world, vm: world.driver.delete(vm),
 }
+
+
+def test_a_task_is_followed_through_a_silence(world: ProxmoxWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "_AGAIN", 0.01)
+    monkeypatch.setattr(connection, "_PAUSE", 0.0)
+    world.fake.trouble.silences = ("/tasks/", 9)
+    assert world.made().state["built"]
+
+
+@pytest.mark.parametrize("silent", ["/tasks/", "/qemu"], ids=["a task", "the request that begins it"])
+def test_what_may_still_be_made_is_left_alone(world: ProxmoxWorld, silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver: Any = world.driver
+    driver.tasks.silence, trouble = 0.2, world.fake.trouble
+    monkeypatch.setattr(waiting, "_AGAIN", 0.01)
+    if silent == "/tasks/":
+        trouble.silences = (silent, 1 << 30)
+    else:
+        world.made()
+        world.driver.delete(world.driver.list()[0])
+        trouble.arm()
+        made = world.made()
+        at = next(n for n, call in enumerate(trouble.calls, 1) if call.startswith("POST"))
+        world.driver.delete(made)
+        trouble.arm("answer dropped", at)
+    with pytest.raises(Unknown, match=r"is not known.*[Rr]un again|run looks at what is there") as caught:
+        world.made()
+    assert "was followed, so its outcome is not known" in str(caught.value) or silent != "/tasks/"
+    assert not [call for call in trouble.calls if call.startswith("DELETE")]
+    trouble.arm()
+    trouble.silences = ("", 0)
+    assert len(world.fake.vms) == 1
+    assert world.made().state["built"]
+    assert len(world.fake.vms) == 1
 
 
 @pytest.mark.parametrize("lock", LOCKS)

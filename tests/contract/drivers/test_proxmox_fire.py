@@ -207,7 +207,7 @@ def driver(world: ProxmoxWorld, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any
     """A session of its own, which waits for nothing long."""
     found: Any = open_site(world.access)
     monkeypatch.setattr(connection, "_PAUSE", 0.0)
-    found.tasks.lock_wait = 0.0
+    found.tasks.lock_wait = found.tasks.silence = 0.0
     yield found
     found.close()
 

@@ -99,7 +99,7 @@ def test_high_availability_moves_a_vm_in_its_own_time(world: ProxmoxWorld, monke
     assert (now["host"], now.power) == ("pve2", "on")
     world.fake.ha_refuses = True
     monkeypatch.setattr(placement, "SETTLE", 0.5)
-    with pytest.raises(Failed, match="unable to move the VM to the node 'pve1': Proxmox .* it is on 'pve2' after"):
+    with pytest.raises(Failed, match=r"unable to move the VM to the node 'pve1': Proxmox .* it is on 'pve2' after"):
         applied(world, now, host="pve1", ha_priority="medium")
 
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 import vsphere_proxy
-from muster.drivers.driver import Driver, DriverError, Image, NotFound, Template
+from muster.drivers import waiting
+from muster.drivers.driver import Driver, DriverError, Image, NotFound, Template, Unknown
 from muster.drivers.registry import open_site
 from muster.drivers.vsphere import connection, lease, listing
 from muster.model.fleet import Site
@@ -219,6 +220,29 @@ def through(world: VsphereWorld, proxy: Proxy, certificate: str) -> Driver:
     return open_site(Site("vc", "vsphere", options(world.simulator, folder, certificate, proxy.address)))
 
 
+@on_vsphere
+def test_a_task_is_followed_through_a_silence(
+    world: VsphereWorld, proxy: Proxy, pve_pki: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "_AGAIN", 0.01)
+    monkeypatch.setattr(connection, "_PAUSE", 0.0)
+    driver: Any = through(world, proxy, pve_pki[0])
+    try:
+        proxy.silences = (b'type="Task"', 9)
+        desired = world.wanted()
+        assert driver.create(desired, world.mark(desired), None).state["built"]
+        driver.tasks.silence, proxy.silences = 0.2, (b'type="Task"', 1 << 30)
+        desired = world.wanted("b")
+        with pytest.raises(Unknown, match=r"while its task was followed, so its outcome is not known, and what it"):
+            driver.create(desired, world.mark(desired), None)
+        proxy.silences = (b"", 0)
+        assert "Destroy_Task" not in proxy.calls
+        assert driver.create(desired, world.mark(desired), None).state["built"]
+        assert sum(vm.mark is not None for vm in driver.list()) == 2
+    finally:
+        driver.close()
+
+
 # One of each kind always: heard and not answered, not heard, refused, lied to.
 ALWAYS = ("answer dropped", "gone", "dropped", *HARMLESS, "a lie")
 LONG = pytest.mark.skipif(not os.environ.get("MUSTER_LONG"), reason="takes minutes more: MUSTER_LONG=1 make contract")
@@ -239,7 +263,7 @@ def test_done_once_or_a_clear_error_and_a_retry_finishes(
     driver: Any = through(world, proxy, pve_pki[0])
     struck = 0
     try:
-        driver.power_of.settle = 0.2
+        driver.power_of.settle, driver.tasks.silence = 0.2, 0.0
         for at in range(1, 80):
             vm = f"v{at - 1}"
             operation.before(world, vm)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...model.units import format_size
 from ...model.vm import VM
-from ..driver import Conflict, Failed, Progress
+from ..driver import Conflict, Failed, Progress, Unknown
 from ..ownership import Written, adopted
 from . import cloudinit, listing
 from . import config as text
@@ -70,6 +70,8 @@ def _make(driver: ProxmoxDriver, plan: Plan, progress: Progress) -> VM:
         else:
             _create(driver, plan, node, vmid, written, progress)
         _complete(driver, plan, node, vmid, written, progress)
+    except Unknown:  # Proxmox may be making it still; a retry looks at what is there
+        raise
     except BaseException:
         with contextlib.suppress(Exception):  # the first error is the one to tell; a retry cleans up what stays
             demolish(driver, replace(desired, uuid=plan.uuid, state={"vmid": vmid, "built": False}), progress)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from ...model.fleet import Site
 from .. import address
-from ..driver import DriverError, Unreachable, Unsupported
+from ..driver import DriverError, Unknown, Unreachable, Unsupported
 from . import credentials
 from .errors import clean, error_of, fields
 
@@ -134,7 +134,7 @@ class Api:
             answer = {"errors": b"JSON of another kind"}
         if isinstance(answer, dict) and isinstance(answer.get("errors"), bytes):  # what proxmoxer makes of no JSON
             words = clean(answer["errors"][:80].decode("utf-8", "replace"))
-            raise Unreachable(
+            raise (Unreachable if method == "get" else Unknown)(
                 f"unable to {doing}: {self.uri} answers, and not as Proxmox does: '{words}'",
                 site=self.site,
                 vm=vm,
@@ -153,7 +153,8 @@ class Api:
         if not asked:
             words += "; whether it was done is not known"
             todo += ": the run looks at what is there before it does anything"
-        return Unreachable(f"unable to {doing} at {self.uri}: {words}", site=self.site, vm=vm, todo=todo)
+        kind = Unreachable if asked else Unknown
+        return kind(f"unable to {doing} at {self.uri}: {words}", site=self.site, vm=vm, todo=todo)
 
 
 def _parameters(error: Any) -> dict[str, Any]:

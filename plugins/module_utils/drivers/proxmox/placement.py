@@ -62,8 +62,8 @@ class Placement:
         self._arrived(vm.name, vmid, node, target, doing, progress)
 
     def _arrived(self, name: str, vmid: int, node: str, target: str, doing: str, progress: Progress) -> None:
-        """Look until the VM is on the node `target`: high availability only takes note of what it is asked for, and moves
-        the VM in its own time. As long as it moves it bears a lock, and is waited for."""
+        """Look until the VM is on the node `target`: high availability only takes note of what it is asked for, and
+        moves the VM in its own time. As long as it moves it bears a lock, and is waited for."""
         began = moved = said = time.monotonic()
         while self._status(target, vmid, doing, name) is None:
             now = time.monotonic()
@@ -71,7 +71,8 @@ class Placement:
                 moved = now
             if now - moved > SETTLE or now - began > TASK_WAIT:
                 raise Failed(
-                    f"unable to {doing}: Proxmox reported no error, and yet it is on '{node}' after {now - began:.0f} s",
+                    f"unable to {doing}: Proxmox reported no error, and yet it is on '{node}' after "
+                    f"{now - began:.0f} s",
                     site=self.api.site,
                     vm=name,
                     todo="Look at its tasks and at high availability (ha-manager status)",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from .. import waiting
-from ..driver import DriverError, Failed, Progress, Unreachable, silent
+from ..driver import DriverError, Failed, Progress, Unknown, silent
 from .connection import Api, quoted
 from .errors import clean, error_of
 
@@ -22,17 +22,17 @@ TASK_WAIT = 4 * 3600.0  # seconds for a task of ours: the copy of a large disk
 
 
 class Tasks:
-    """The tasks of one site. `lock_wait` is in seconds."""
+    """The tasks of one site. `lock_wait` is in seconds, and so is the `silence` through which a task is followed."""
 
-    def __init__(self, api: Api, lock_wait: float = LOCK_WAIT) -> None:
-        self.api, self.lock_wait = api, lock_wait
+    def __init__(self, api: Api, lock_wait: float = LOCK_WAIT, silence: float = waiting.SILENCE) -> None:
+        self.api, self.lock_wait, self.silence = api, lock_wait, silence
 
     def finish(
         self, upid: Any, doing: str, vm: str, progress: Progress = silent, timeout: float = TASK_WAIT
     ) -> None:
         """Follow the task `upid` to its end. Raises the contract's error for ``TASK ERROR``; None is no task, and done.
 
-        A task that outlasts `timeout` is not failed, its outcome is unknown: Unreachable says so.
+        A task that outlasts `timeout` is not failed, its outcome is unknown, as it is where the site falls silent.
         """
         if upid is None:
             return
@@ -48,12 +48,14 @@ class Tasks:
         path = f"nodes/{node}/tasks/{quoted(upid)}"
         end, pause, said = time.monotonic() + timeout, _FIRST, time.monotonic()
         while True:
-            state = self.api.get(f"{path}/status", doing, vm)
+            state = waiting.through_silence(
+                lambda: self.api.get(f"{path}/status", doing, vm), f"the task {kind}", doing, vm, progress, self.silence
+            )
             if state.get("status") == "stopped":
                 break
             now = time.monotonic()
             if now > end:
-                raise Unreachable(
+                raise Unknown(
                     f"unable to {doing}: the task {kind} on node '{node}' still runs after {timeout:.0f} s, so its "
                     "outcome is not known",
                     site=self.api.site,

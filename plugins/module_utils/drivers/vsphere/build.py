@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...model.fleet_planner import VMPlan
 from ...model.units import format_size
 from ...model.vm import VM
-from ..driver import Conflict, Failed, Progress
+from ..driver import Conflict, Failed, Progress, Unknown
 from ..ownership import Written, adopted
 from . import contents, devices, listing, rights, room
 from . import mark as marks
@@ -76,6 +76,8 @@ def make(driver: VsphereDriver, plan: Plan, progress: Progress) -> VM:
         edits = contents.growth(driver, plan, made) if plan.contents else []
         more: dict[str, Any] = {"deviceChange": edits} if edits else {}
         reconfigure(driver, made, name, "write the ownership mark", mark=replace(written, built=True), **more)
+    except Unknown:  # vCenter may be making it still; a retry looks at what is there
+        raise
     except Exception:
         with contextlib.suppress(Exception):  # the first error is the one to tell; a retry cleans up what stays
             _undo(driver, plan, made)

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from ...model.fleet import Site
 from .. import address
-from ..driver import Denied, DriverError, Unreachable, Unsupported
+from ..driver import Denied, DriverError, Unknown, Unreachable, Unsupported
 from .bulk import Light, transport
 from .credentials import account
 from .errors import clean, error_of
@@ -190,11 +190,12 @@ class Session(Reading):
         elif not asked:
             words += "; whether it was done is not known"
             todo += ": the run looks at what is there before it does anything"
-        return Unreachable(f"unable to {doing} at {self.uri}: {words}", site=self.site, vm=vm, todo=todo)
+        kind = Unreachable if asked else Unknown
+        return kind(f"unable to {doing} at {self.uri}: {words}", site=self.site, vm=vm, todo=todo)
 
     def _nonsense(self, doing: str, error: Exception, vm: str | None, asked: bool) -> Unreachable:
         unknown = "" if asked else "; whether it was done is not known"
-        return Unreachable(
+        return (Unreachable if asked else Unknown)(
             f"unable to {doing}: {self.uri} answers, and not as vCenter does ({clean(error)[:80]}){unknown}",
             site=self.site,
             vm=vm,

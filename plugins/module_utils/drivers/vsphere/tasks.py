@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from .. import waiting
-from ..driver import Progress, Unreachable, silent
+from ..driver import Progress, Unknown, Unreachable, silent
 from . import questions
 from .connection import Session
 from .errors import clean, error_of
@@ -22,10 +23,10 @@ TASK_WAIT = 4 * 3600.0  # seconds for a task of ours: the copy of a large disk
 
 
 class Tasks:
-    """The tasks of one site. `lock_wait` is in seconds."""
+    """The tasks of one site. `lock_wait` is in seconds, and so is the `silence` through which a task is followed."""
 
-    def __init__(self, session: Session, lock_wait: float = LOCK_WAIT) -> None:
-        self.session, self.lock_wait = session, lock_wait
+    def __init__(self, session: Session, lock_wait: float = LOCK_WAIT, silence: float = waiting.SILENCE) -> None:
+        self.session, self.lock_wait, self.silence = session, lock_wait, silence
 
     def run(self, doing: str, start: Callable[[], Any], vm: str, progress: Progress = silent) -> Any:
         """Start a task and follow it to its end; its result. One that is refused because another task works on the VM
@@ -35,13 +36,15 @@ class Tasks:
     def finish(self, task: Any, doing: str, vm: str, progress: Progress = silent, timeout: float = TASK_WAIT) -> Any:
         """Follow `task` to its end; its result. Raises the contract's error for the fault that it ended with.
 
-        A task that outlasts `timeout`, or that vCenter does not know any more, is not failed, its outcome is unknown:
-        Unreachable says so.
+        A task that outlasts `timeout`, or that vCenter does not know any more, is not failed, its outcome is unknown, as
+        it is where vCenter falls silent.
         """
         end, pause, said = time.monotonic() + timeout, _FIRST, time.monotonic()
         looked = said
         while True:
-            found = self.session.properties([task], _INFO, doing, vm)
+            found = waiting.through_silence(
+                lambda: self.session.properties([task], _INFO, doing, vm), "its task", doing, vm, progress, self.silence
+            )
             info = found[0] if found else {}
             state = info.get("info.state")
             if state == "success":
@@ -52,7 +55,7 @@ class Tasks:
             if state is None or now > end:
                 lost = "vCenter does not know its task any more"
                 what = lost if state is None else f"its task still runs after {timeout:.0f} s"
-                raise Unreachable(
+                raise Unknown(
                     f"unable to {doing}: {what}, so its outcome is not known",
                     site=self.session.site,
                     vm=vm,
@@ -70,7 +73,10 @@ class Tasks:
     def _unasked(self, obj: Any, doing: str, vm: str) -> None:
         """Raise Failed where the VM of a task asks a question: until it is answered the task goes on, and on."""
         if isinstance(obj, vim.VirtualMachine):
-            for found in self.session.properties([obj], [questions.PATH], doing, vm):
+            seen = []
+            with contextlib.suppress(Unreachable):  # whether vCenter is silent for too long the next look says
+                seen = self.session.properties([obj], [questions.PATH], doing, vm)
+            for found in seen:
                 if found.get(questions.PATH) is not None:
                     raise questions.error_of(found[questions.PATH], doing, self.session.site, vm)
 
