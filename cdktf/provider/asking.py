@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from muster.model.errors import ModelError
 from muster.model.fleet import Site
@@ -18,6 +19,10 @@ from .provider import MusterProvider
 from .settings import Settings
 from .sites import SiteSession
 
+if TYPE_CHECKING:
+    from muster.drivers.driver import Progress
+
+Result = TypeVar("Result")
 
 @dataclass
 class Plan:
@@ -31,6 +36,7 @@ class Asking(Resource):
     """A request. `config` is the configuration, where the request has one; `operations` are those with a time-out."""
 
     operations: ClassVar[tuple[str, ...]] = ()
+    replacing = False  # whether a plan is the second half of a replacement: Terraform asked for the first one before
 
     def __init__(self, provider: MusterProvider) -> None:
         self.provider = provider
@@ -58,6 +64,11 @@ class Asking(Resource):
         values = state if operation == "delete" else self.config
         return timeouts.limit(operation, values, self.settings.timeout)
 
+    def operation(self, name: str, state: State, vm: str, work: Callable[[Progress], Result]) -> Result:
+        """`work` on the VM `vm`, within the time that the operation `name` has. Raises what it raises, and Failed where
+        it had to end."""
+        return self.provider.patience.run(state["site"], vm, self.limit(name, state), work)
+
     def site_of(self, name: Any, problems: list[ModelError]) -> Site | None:
         """The site of a configuration, as far as it is known; a wrong one is reported."""
         if self.provider.settings is None or name is Unknown:
@@ -70,7 +81,7 @@ class Asking(Resource):
 
     def marked(self, session: SiteSession, name: str) -> list[VM]:
         """The whole VMs of a site that bear the fleet's mark for `name`: one, or none."""
-        return [vm for vm in session.vms() if vm.state.get("built", True) and self.bears(vm, name)]
+        return [vm for vm in session.about(name) if vm.state.get("built", True) and self.bears(vm, name)]
 
     def bears(self, there: VM, name: str) -> bool:
         """Whether a VM bears the fleet's mark for `name`."""

@@ -31,17 +31,17 @@ class Rulebook:
                            if rule.severity in stops and "plan" in rule.stages)  # no other can stop a plan
         self.waivers = settings.fleet.waivers
 
-    def refuse(self, diags: Diagnostics, desired: values.Desired, name: str | None, site: Site,
+    def refuse(self, diags: Diagnostics, desired: values.Desired, name: str | None, site: Site | None,
                config: Mapping[str, Any]) -> None:
-        """An error for each rule that `desired` fails. A VM whose `name` is not known yet is spared what a waiver might
-        allow it."""
+        """An error for each rule that `desired` fails. `name` and `site` are None while they are not known. A VM
+        without a name is spared what a waiver might allow it."""
         if not self.rules:
             return
         from muster.policy import check
 
-        document = {**desired.document(), "name": name or "", "site": site.name, "platform": site.platform,
-                    "owned": True, "terraform_type": "muster_vm"}
-        document["unknown"] = [*document["unknown"], *untold()]
+        document = {**desired.document(), "name": name or "", "site": site.name if site else "",
+                    "platform": site.platform if site else "", "owned": True, "terraform_type": "muster_vm"}
+        document["unknown"] = [*document["unknown"], *untold(), *(() if site else ("site", "platform"))]
         waived = {one.rule for one in self.waivers} if name is None else set()
         for finding in check([document], self.rules, "plan", self.waivers).at_least(self.severity):
             if finding.rule not in waived:

@@ -146,8 +146,12 @@ class OfVm(Asking):
 
     def alone(self, state: State, operation: str, work: Callable[[Progress], list[Result]]) -> Result:
         """The one outcome of an operation on the VM, which waits until no other of this run works on it."""
-        with self.session(state["site"]).alone(state["vm"]):
-            [done] = self.provider.patience.run(state["site"], state["vm"], self.limit(operation, state), work)
+        def turn(progress: Progress) -> list[Result]:
+            with self.session(state["site"]).alone(state["vm"]):
+                progress(f"{self.called(state)}: its turn")  # which ends what was given up while it waited
+                return work(progress)
+
+        [done] = self.operation(operation, state, state["vm"], turn)
         return done
 
 

@@ -45,6 +45,8 @@ class Patience:
             if self._over(end):
                 raise self._failed(site, vm, limit, "what is made stays")
 
+        if self._over(end):
+            raise self._failed(site, vm, limit, "nothing was begun")
         done: Future[Result] = Future()
 
         def body() -> None:

@@ -32,6 +32,8 @@ def _extension(code: int, data: bytes) -> Any:
 
 tf.utils._msgpack_ext_hook = _extension
 _NULL = b"\xc0"  # in msgpack
+# What Terraform hands back with the second of the two plans of a replacement, and with no other plan.
+_FIRST_HALF = b"first half"
 
 
 class MusterServicer(ProviderServicer):
@@ -60,6 +62,8 @@ class MusterServicer(ProviderServicer):
         def upgrade(diags: Diagnostics) -> Any:
             resource = self._get_res_cls(request.type_name)
             state = filled(json.loads(request.raw_state.json), resource.get_schema().attributes)
+            if self.app.sites is not None and state.get("uuid"):
+                self.app.sites.in_state.add(state["uuid"])
             if state[timeouts.NAME] is None:
                 state[timeouts.NAME] = timeouts.unset(resource.operations)
             return pb.UpgradeResourceState.Response(upgraded_state=to_dynamic_value(state))
@@ -88,10 +92,13 @@ class MusterServicer(ProviderServicer):
             prior = read_dynamic_value(request.prior_state)
             gone = request.proposed_new_state.msgpack == _NULL
             resource.config = configuration.read(request.config)
+            resource.replacing = prior is None and request.prior_private == _FIRST_HALF
             planned = resource.plan_change(diags, prior, None if gone else resource.config)
             paths = [pb.AttributePath(steps=[pb.AttributePath.Step(attribute_name=name)]) for name in planned.replace]
             same = request.prior_state if planned.state == prior else _value(planned.state)
-            return pb.PlanResourceChange.Response(planned_state=same, requires_replace=paths, diagnostics=diags.to_pb())
+            return pb.PlanResourceChange.Response(
+                planned_state=same, requires_replace=paths, diagnostics=diags.to_pb(),
+                planned_private=b"" if prior is None or gone else _FIRST_HALF)
 
         def failed(diags: Diagnostics) -> Any:
             return pb.PlanResourceChange.Response(planned_state=request.prior_state, diagnostics=diags.to_pb())

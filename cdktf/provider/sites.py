@@ -7,8 +7,10 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
+from muster.model.errors import ModelError
 from muster.model.vm import VM
 
+from . import words
 from .log import log
 from .settings import Settings
 
@@ -28,6 +30,7 @@ class SiteSession:
         self._lock = threading.Lock()
         self._driver: Driver | None = None
         self._vms: dict[str, VM] | None = None
+        self._deleted = False
         self._tickets, self._newest = itertools.count(1), 0
         self._alone: dict[str, threading.Lock] = {}
 
@@ -54,9 +57,45 @@ class SiteSession:
         return [vm for vm in self.vms() if vm.name == name or (vm.mark is not None and vm.mark.vm == name)]
 
     def find(self, uuid: str) -> VM | None:
-        """The VM of this identity; None where the site answered, and it is proven not to be there."""
+        """The VM of this identity; None where the site answered, and it is proven not to be there. Raises ModelError
+        where the answer proves nothing, and the contract's errors."""
         with self._lock:
-            return self._listed().get(uuid)
+            found = self._listed().get(uuid)
+            if found is None:
+                self._prove()
+            return found
+
+    def now(self, uuid: str) -> VM | None:
+        """The VM of this identity as it is now, read alone; None where it is proven not to be there. Raises as `find`.
+        """
+        from muster.drivers.driver import NotFound
+
+        there = self.find(uuid)
+        if there is None:
+            return None
+        try:
+            there = self.driver.again(there)
+        except NotFound:
+            self.forget()  # it was there a moment ago: let the whole site say so
+            return self.find(uuid)
+        self.note(there)
+        return there
+
+    def prove(self) -> None:
+        """Raise ModelError where the site answers with no VM at all: then none of them is proven to be gone."""
+        with self._lock:
+            self._prove()
+
+    def _prove(self) -> None:
+        if not self._listed() and not self._deleted:
+            raise ModelError(words.NO_VM_AT_ALL.format(self.name))
+
+    def drop(self, uuid: str) -> None:
+        """Remember that this run deleted a VM, so that a site without any is what it should be."""
+        with self._lock:
+            self._deleted = True
+            if self._vms is not None:
+                self._vms.pop(uuid, None)
 
     def _listed(self) -> dict[str, VM]:
         found = self._vms
@@ -147,7 +186,9 @@ class Sites:
         self.settings = settings
         self._lock = threading.Lock()
         self.made: set[str] = set()  # UUIDs that this run made or adopted
+        self.in_state: set[str] = set()  # UUIDs of the VMs that the state has
         self._planned: dict[str, set[str]] = {}  # of a VM, by its UUID: "kept", "deleted"
+        self._resources: set[tuple[str, str]] = set()  # site and name of each VM that a resource of this plan is
         self._all = {name: SiteSession(settings, name) for name in settings.fleet.sites}
 
     def __getitem__(self, name: str) -> SiteSession:
@@ -159,6 +200,13 @@ class Sites:
             found = self._planned.setdefault(uuid, set())
             found.add(planned)
             return len(found) > 1
+
+    def twice(self, site: str, name: str) -> bool:
+        """Whether another resource of this plan is this VM too, now that one is."""
+        with self._lock:
+            known = (site, name) in self._resources
+            self._resources.add((site, name))
+            return known
 
     def __iter__(self) -> Iterator[SiteSession]:
         return iter(self._all.values())

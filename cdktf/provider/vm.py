@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from muster.model.fields import VM_FIELDS
-from muster.model.fleet import Site
 from tf.schema import Schema
 from tf.types import Unknown
 from tf.utils import Diagnostics
@@ -53,5 +52,4 @@ class VmResource(VmPlanning, VmApplying, VmReading):
         if settings is not None and not problems:
             rulebook = self.provider.rulebook(diags)
             if rulebook is not None:
-                there = site or Site("", "")
-                rulebook.refuse(diags, desired, None if name is Unknown else name, there, config)
+                rulebook.refuse(diags, desired, None if name is Unknown else name, site, config)

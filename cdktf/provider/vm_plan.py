@@ -61,32 +61,61 @@ class VmPlanning(VmRequest):
         if config["site"] is None:
             state["site"] = self.settings.site(None).name
         desired = self.desired(state)
-        if desired is not None and not later(config):
+        if desired is not None:
+            if not self.replacing:
+                self._twice(diags, state)
             self._predicted(diags, self.session(desired.site), desired)
         return Plan(state)
 
+    def _twice(self, diags: Diagnostics, state: State) -> None:
+        """Refuse a second resource of one VM. Of a replacement only the first half says which it is."""
+        sites = self.provider.sites
+        if sites is not None and Unknown not in (state["name"], state["site"]) and \
+                sites.twice(state["site"], state["name"]):
+            diags.add_error(f"Two resources are {words.called(state)}", words.TWICE, path=["name"])
+
     def _predicted(self, diags: Diagnostics, session: SiteSession, desired: VM) -> None:
-        """An error for what would stop the making of a VM: a stranger of its name, an image that is missing…
-
-        One that bears the mark is there when this is the second half of a replacement, or when an answer was lost:
-        which of the two is decided by apply.
-        """
+        """What would stop the making of a VM: a stranger of its name, an image that is missing…; or what is done to one
+        that is there already and bears the mark, as it does where an answer was lost. It is there too where it is to be
+        made anew: then the state has it."""
         from muster.operations.converge import converge
+        from muster.operations.session import only
 
-        settings, bearing = self.settings, [vm for vm in session.vms() if self.bears(vm, self.config["name"])]
+        sites, bearing = self.provider.sites, [vm for vm in session.about(desired.name) if self.bears(vm, desired.name)]
         for vm in bearing:
             self._planned(diags, vm, "kept")
-        if not bearing:
+        for vm in only(vm for vm in bearing if vm.state.get("built", True)):
+            if sites is not None and vm.uuid not in sites.in_state:
+                self._taken_over(diags, desired, vm, session)
+        if not bearing and not later(self.config):
             drivers = {session.name: session.remembered(desired.name)}
-            for outcome in converge(settings.fleet_of(desired), drivers, check=True):
+            for outcome in converge(self.settings.fleet_of(desired), drivers, check=True):
                 if outcome.error:
                     diags.add_error(f"Unable to make {words.called(self.config)}", outcome.error)
+
+    def _taken_over(self, diags: Diagnostics, desired: VM, there: VM, session: SiteSession) -> None:
+        """Say what apply will do to a VM that is there and in no state; an error for what it would refuse."""
+        from muster.model.planner import compare, describe
+
+        called = words.of(desired)
+        changes, notes = compare(desired, there, session.driver.refine)
+        told(diags, notes)
+        replaces = "; ".join(describe(change) for change in changes if change.how == "replace")
+        if replaces:
+            diags.add_error(f"Unable to take over {called}",
+                            words.NOT_TAKEN_OVER.format(replaces, desired.site, desired.name))
+        session.driver.check(desired)
+        self._power_cycles(diags, changes, there)
+        what = "; ".join(describe(change) for change in changes) or "nothing"
+        diags.add_warning(f"{called} is there already",
+                          words.TAKEN_OVER.format(what + " that is known yet" * later(self.config)))
 
     def _plan_update(self, diags: Diagnostics, prior: State, config: dict[str, Any]) -> Plan:
         state = {**prior, **config, **values.planned(config, prior), **{key: prior[key] for key in OBSERVED},
                  timeouts.NAME: timeouts.planned(config[timeouts.NAME], prior[timeouts.NAME], self.operations)}
         if config["site"] is None:
             state["site"] = prior["site"]
+        self._twice(diags, state)
         session = self.session(prior["site"])
         there = session.find(prior["uuid"])
         if there is not None:
@@ -130,7 +159,7 @@ class VmPlanning(VmRequest):
         cycles = "; ".join(describe(change) for change in changes if change.how == "power_cycle")
         if not cycles or there.power != "on":
             return
-        where = words.called({"name": there.owner.vm, "site": there.site})
+        where = words.of(there)
         if self.settings.allow_power_cycle:
             diags.add_warning(f"{where} will be restarted", f"{cycles} needs a power cycle.")
         else:

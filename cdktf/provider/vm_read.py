@@ -18,10 +18,7 @@ class VmReading(VmRequest):
 
         diags, what = ctx.diagnostics, f"Unable to read {words.called(current)}"
         try:
-            session = self.session(current["site"])
-            there = session.find(current["uuid"])
-            if there is None and not session.vms():
-                raise ModelError(words.NO_VM_AT_ALL.format(session.name))
+            there = self.session(current["site"]).find(current["uuid"])
         except (DriverError, ModelError) as error:
             diags.add_error(what, str(error))
             return current

@@ -78,8 +78,8 @@ class SnapshotResource(OfVm):
         try:
             session = self.session(current["site"])
             there = self.marked(session, current["vm"])
-            if not there and not session.vms():
-                raise ModelError(words.NO_VM_AT_ALL.format(session.name))
+            if not there:
+                session.prove()
             found = _named(session.driver.snapshots(self.vm_of(current)), current["name"]) if there else []
         except (DriverError, ModelError) as error:
             ctx.diagnostics.add_error(what, str(error))
@@ -99,9 +99,8 @@ class SnapshotResource(OfVm):
             session = self.session(current["site"])
             session.forget()
             if not self.marked(session, current["vm"]):
-                if session.vms():
-                    return None
-                raise ModelError(words.NO_VM_AT_ALL.format(session.name))
+                session.prove()
+                return None
             vm = self.vm_of(current)
             fleet = self.settings.fleet_of(self.settings.wanted(current["vm"], current["site"], vm.spec))
             done = self.alone(current, "delete", lambda progress: snapshot.remove(

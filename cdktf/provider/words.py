@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from muster.model.vm import VM
+
 PROTECTED = (
     "{} is protected from deletion and stays as it is, with its state. Set protection.deletion to false and apply "
     "that in a run of its own before."
@@ -13,6 +15,7 @@ NOT_OURS = (
     "It is there and does not bear this fleet's ownership mark for that name any more. The VM and the state were "
     "left as they are: find out who took the mark."
 )
+NOT_AS_PLANNED = "The VM is not as it was planned for. Nothing was changed: plan again."
 NO_VM_AT_ALL = (
     "Site '{}' answers with no VM at all, which a lack of rights looks like too. The state was left as it is: look "
     "at the site, and where it is really empty take the VM out of the state with 'terraform state rm'."
@@ -26,6 +29,23 @@ KEPT_AND_DELETED = (
     "its disks. Nothing was changed. If the resource was renamed, or moved into a module or a for_each, say so with a "
     "'moved' block; if it was imported anew, take the old one out of the state with 'terraform state rm'; if the VM is "
     "to be made anew, use 'terraform apply -replace'."
+)
+TWICE = (
+    "A VM's identity is its name and site, so both would change the same one, each to its own configuration. Nothing "
+    "was changed: give one of them another name, or remove it."
+)
+TAKEN_OVER = (
+    "It bears this fleet's mark for that name: an earlier run made it, or Ansible. Apply makes no second one, takes it "
+    "over and changes {}."
+)
+NOT_TAKEN_OVER = (
+    "It is there already and bears this fleet's mark, so it would be taken over; but {} can be changed by making it "
+    "anew only, and what is taken over is not deleted. Nothing was changed: undo that, or let Terraform plan the "
+    "replacement of what it knows, after 'terraform import ADDRESS {}/{}'."
+)
+LEFT = (
+    "The VM is there and in no state. Apply again, which carries on with it; or be rid of it by 'terraform import "
+    "ADDRESS {}/{}' with the address of the resource, and 'terraform destroy'."
 )
 NO_SUCH_VM = (
     "Site '{}' has {} that bears the mark of the fleet '{}' for '{}'. Nothing was done: name a VM of the fleet, best "
@@ -51,6 +71,11 @@ NO_POWER_CYCLE = (
     "{} needs a power cycle, which this run does not allow. Nothing was changed. Allow it with allow_power_cycle in"
     " the provider's settings, or undo the change."
 )
+
+
+def of(vm: VM) -> str:
+    """A VM of the fleet, as sentences name it."""
+    return called({"name": vm.owner.vm, "site": vm.site})
 
 
 def called(state: Mapping[str, Any]) -> str:
