@@ -56,3 +56,15 @@ def test_a_daemon_of_another_user_is_not_ours(
     assert libvirt_daemon._running("sleep")
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     assert not libvirt_daemon._running("sleep")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize(("before", "after"), [(0o600, 0o660), (0o666, 0o666), (0o660, 0o660)])
+def test_a_device_of_root_alone_is_given_to_its_group(tmp_path: Path, before: int, after: int) -> None:
+    device = tmp_path / "kvm"
+    device.touch()
+    device.chmod(before)
+    libvirt_daemon._open_kvm(device)
+    assert device.stat().st_mode & 0o777 == after
+    assert device.group() == ("kvm" if before != after else "root")
+    libvirt_daemon._open_kvm(tmp_path / "none")
