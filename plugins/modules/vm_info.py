@@ -79,6 +79,13 @@ sites:
       name: lab
       hosts: [{name: kvm1, cpus: 16, memory: 68719476736, vms: 9, cpus_promised: 24, cpu_overcommit: 1.5}]
       orphaned_disks: [{name: old.root.qcow2, pool: default, size: 10737418240}]
+notes:
+  description: With O(all), a sentence on each thing that could not be seen, such as the snapshots of VMs whose node is
+    down, and why. What was not seen is left out. On the VMs of the fleet alone it is an error.
+  returned: always
+  type: list
+  elements: str
+  sample: []
 missing:
   description: A sentence on each VM of the fleet file that its site does not have.
   returned: always

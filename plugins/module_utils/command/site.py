@@ -38,7 +38,7 @@ def ask(fleet_file: str, name: str, every: bool = False) -> Given:
         raise CannotCheckError(str(error)) from None
     found = {document["name"] for document in seen["vms"]}
     missing = [one for one in wanted if one not in found]
-    notes = [fleet.sites[name].warning] if fleet.sites[name].warning else []
+    notes = [*([fleet.sites[name].warning] if fleet.sites[name].warning else []), *seen["notes"]]
     if missing:
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         notes.append(f"Not judged, for they are in the fleet file and not at the site: {', '.join(missing[:5])}{more}.")

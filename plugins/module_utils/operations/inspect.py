@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ..drivers.driver import Capability, Driver, Progress, Snapshot, silent
+from ..drivers.driver import Capability, Driver, DriverError, Progress, Snapshot, silent
 from ..model.fleet import Fleet
 from ..model.units import format_time
 from ..model.vm import VM
@@ -31,10 +31,11 @@ def look(
     ``vms`` holds its VMs (`every`: all of the sites) as documents; `gather` adds to them: ``health`` the keys
     ``health_state`` and ``health_checks``, ``snapshots`` and ``restore_points`` lists, oldest first, ``sites`` the host
     that each VM is on, the backups that the platform keeps of it (``archives``), and under ``sites`` a document of each
-    site whose platform can be surveyed. ``hosts`` holds for each guest that can be reached its ``variables`` and
-    ``groups`` in Ansible, ``fleet`` the name, the rules, the waivers and the VMs of the file. ``missing`` and ``down``
-    are sentences: on VMs of the file that the site does not have, and on those that are off though the file wants them
-    on.
+    site whose platform can be surveyed. With `every` what cannot be asked beside the listing is left out and told in
+    ``notes``, sentences that also have what a survey did not see; else it is raised. ``hosts`` holds for each guest
+    that can be reached its ``variables`` and ``groups`` in Ansible, ``fleet`` the name, the rules, the waivers and the
+    VMs of the file. ``missing`` and ``down`` are sentences: on VMs of the file that the site does not have, and on
+    those that are off though the file wants them on.
     """
     wanted = {(vm.site, vm.name): vm for vm in (chosen(fleet, names) if fleet.vms or not every else ())}
     seen = see(fleet, drivers)
@@ -43,10 +44,12 @@ def look(
     ]
 
     there = {(vm.site, vm.owner.vm): vm for vm in ours}
-    surveyed = surveys.of(drivers, seen) if "sites" in gather else {}
+    unseen: list[DriverError] = []
+    surveyed = surveys.of(drivers, seen, unseen if every else None) if "sites" in gather else {}
 
     shown = seen if every else ours
-    snapshots = _snapshots(drivers, shown) if "snapshots" in gather else {}
+    at_once = width(fleet, drivers, parallel)
+    snapshots = _snapshots(drivers, shown, at_once, unseen if every else None) if "snapshots" in gather else {}
 
     def work(vm: VM) -> dict[str, Any]:
         document = _document(fleet, drivers[vm.site], vm, gather, patience, progress, snapshots)
@@ -56,13 +59,14 @@ def look(
         raise error
 
     return {
-        "vms": each(shown, work, failed, width(fleet, drivers, parallel)),
+        "vms": each(shown, work, failed, at_once),
         "sites": [surveys.document(fleet.sites[name], survey, seen) for name, survey in surveyed.items()],
         "hosts": {
             name: {"variables": found, "groups": hosts.groups(vm)}
             for name, vm in hosts.of_fleet(fleet, ours).items()
             if (found := hosts.variables(fleet, vm))
         },
+        "notes": [*surveys.unseen(unseen), *(note for survey in surveyed.values() for note in survey.notes)],
         "missing": [
             f"VM '{name}' at site '{site}': the fleet file names it, and the site has no VM with its mark. Make it "
             "with provision or bring it back with restore, or name the others with fleet_vms."
@@ -85,14 +89,26 @@ def look(
     }
 
 
-def _snapshots(drivers: Mapping[str, Driver], vms: Sequence[VM]) -> dict[tuple[str, str], Sequence[Snapshot]]:
-    """The snapshots by site and UUID, of the sites that tell those of all VMs in one conversation."""
+def _snapshots(
+    drivers: Mapping[str, Driver], vms: Sequence[VM], parallel: int, unseen: list[DriverError] | None
+) -> dict[tuple[str, str], Sequence[Snapshot]]:
+    """The snapshots by site and UUID. Why one VM could not be asked goes to `unseen`, and is raised where that is None.
+    """
     found: dict[tuple[str, str], Sequence[Snapshot]] = {}
-    for name in sorted({vm.site for vm in vms}):
-        if Capability.SNAPSHOT in drivers[name].capabilities:
-            told = drivers[name].snapshots_of_all([vm for vm in vms if vm.site == name])
-            found |= {(name, uuid): snapshots for uuid, snapshots in (told or {}).items()}
-    return found
+    able = [vm for vm in vms if Capability.SNAPSHOT in drivers[vm.site].capabilities]
+    for name in sorted({vm.site for vm in able}):
+        told = drivers[name].snapshots_of_all([vm for vm in able if vm.site == name])
+        found |= {(name, uuid): snapshots for uuid, snapshots in (told or {}).items()}
+    rest = [vm for vm in able if (vm.site, str(vm.uuid)) not in found]
+
+    def failed(_vm: VM, error: Exception) -> None:
+        if unseen is None or not isinstance(error, DriverError):
+            raise error
+        unseen.append(error)
+
+    asked = each(rest, lambda vm: drivers[vm.site].snapshots(vm), failed, parallel)
+    alone = zip(rest, asked, strict=True)
+    return found | {(vm.site, str(vm.uuid)): snapshots for vm, snapshots in alone if snapshots is not None}
 
 
 def _document(
@@ -100,11 +116,10 @@ def _document(
     known: Mapping[tuple[str, str], Sequence[Snapshot]],
 ) -> dict[str, Any]:
     document = fleet.documents([vm])[0]
-    if "snapshots" in gather and Capability.SNAPSHOT in driver.capabilities:
-        snapshots = known.get((vm.site, str(vm.uuid)))
+    if (vm.site, str(vm.uuid)) in known:
         document["snapshots"] = [
             {**asdict(snapshot), "name": snapshot.id, "created": format_time(snapshot.created)}
-            for snapshot in (driver.snapshots(vm) if snapshots is None else snapshots)
+            for snapshot in known[vm.site, str(vm.uuid)]
         ]
     ours = vm.mark is not None and vm.mark.fleet == fleet.name
     if "restore_points" in gather and ours and fleet.sites[vm.site]["repository"]:

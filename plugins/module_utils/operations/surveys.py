@@ -5,22 +5,47 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..drivers.driver import Capability, Driver, Survey
+from ..drivers.driver import Capability, Driver, DriverError, Survey
 from ..model.fleet import Site
 from ..model.units import format_time
 from ..model.vm import VM
 
+_NAMED = 5  # VMs that one sentence names
 
-def of(drivers: Mapping[str, Driver], seen: Iterable[VM]) -> dict[str, Survey]:
-    """The survey of each site whose platform can do it; `seen` are all VMs of the sites."""
+
+def of(drivers: Mapping[str, Driver], seen: Iterable[VM], unseen: list[DriverError] | None = None) -> dict[str, Survey]:
+    """The survey of each site whose platform can do it; `seen` are all VMs of the sites. Why one could not be made goes
+    to `unseen`, and is raised where that is None."""
     by_site: dict[str, list[VM]] = {name: [] for name in drivers}
     for vm in seen:
         by_site[vm.site].append(vm)
-    return {
-        name: driver.survey(by_site[name])
-        for name, driver in drivers.items()
-        if Capability.SURVEY in driver.capabilities
-    }
+    found: dict[str, Survey] = {}
+    for name, driver in drivers.items():
+        if Capability.SURVEY not in driver.capabilities:
+            continue
+        try:
+            found[name] = driver.survey(by_site[name])
+        except DriverError as error:
+            if unseen is None:
+                raise
+            unseen.append(error)
+    return found
+
+
+def unseen(errors: Iterable[DriverError]) -> list[str]:
+    """A sentence for each thing that could not be seen, and its reason; VMs that share one are named together."""
+    reasons: dict[tuple[str, str, str], list[str]] = {}
+    for error in errors:
+        reasons.setdefault((error.site, error.what.rstrip("."), error.todo.rstrip(".")), []).append(error.vm or "")
+    found = []
+    for (site, what, todo), names in reasons.items():
+        vms = sorted(filter(None, names))
+        rest = [f"{len(vms) - _NAMED} more"] if len(vms) > _NAMED else []
+        *some, last = [*vms[:_NAMED], *rest] or [""]
+        named = " and ".join(filter(None, [", ".join(some), last]))
+        seen = f"the snapshots of {named}" if vms else "hosts and storages"
+        found.append(f"Not seen at site '{site}': {seen}. {what[:1].upper()}{what[1:]}.{f' {todo}.' if todo else ''}")
+    return found
 
 
 def of_vm(survey: Survey, vm: VM) -> dict[str, Any]:

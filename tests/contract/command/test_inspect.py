@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 import yaml
+from fakepve.shapes import ROLES
 from libvirt_site import LibvirtWorld, real
 from muster.command.main import main
 from muster.drivers.vsphere import connection, tags
+from muster.model.vm import VM
 from plays import run
+from proxmox_fake import TOKEN, archive_name
 from proxmox_site import ProxmoxWorld, on_proxmox
 from sites import World
 from test_vsphere_tags import Tagging
@@ -46,6 +49,12 @@ def inspect(sites: Path, world: World, capsys: pytest.CaptureFixture[str], *more
 
 def outcomes(document: dict[str, Any], vm: str) -> dict[str, str]:
     return {one["rule"]: one["outcome"] for one in document["compliance"]["findings"] if one["vm"] == vm}
+
+
+def backed_up(world: ProxmoxWorld, vm: VM, when: int) -> None:
+    """Somebody's backup of a VM, in the storage for files."""
+    volume = {"content": "backup", "format": "vma.zst", "size": 1 << 30, "vmid": world.inside(vm).vmid, "ctime": when}
+    world.fake.storages["local"].setdefault("volumes", {})[archive_name(volume["vmid"], when)] = volume
 
 
 def test_every_vm_is_judged_and_left_as_it_is(world: World, sites: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,14 +105,7 @@ def test_forgotten_snapshots_and_old_backups_of_others(
     kept, bare = world.foreign("kept", net0="e1000=02:00:00:00:00:01,bridge=vmbr0"), world.foreign("bare")
     inside = world.inside(kept)
     inside.snapshots["forgotten"] = {"snaptime": OLD, "description": "before the migration", "config": {}}
-    name = f"backup/vzdump-qemu-{inside.vmid}-2026_01_01-00_00_00.vma.zst"
-    world.fake.storages["local"].setdefault("volumes", {})[name] = {
-        "content": "backup",
-        "format": "vma.zst",
-        "size": 1 << 30,
-        "vmid": inside.vmid,
-        "ctime": OLD,
-    }
+    backed_up(world, kept, OLD)
     del world.fake.requests[:]
     _code, document = inspect(sites, world, capsys)
     assert {method for method, _path, _body in world.fake.requests} == {"GET"}
@@ -126,14 +128,80 @@ def test_a_certificate_that_nobody_verifies_is_told(
 
 
 @on_proxmox
-def test_a_node_that_does_not_answer_leaves_backups_unknown(
+def test_a_node_that_does_not_answer_leaves_what_it_has_unknown(
     world: ProxmoxWorld, sites: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bare = world.foreign("bare")
+    bare, lost, alike = (world.foreign(name) for name in ("bare", "lost", "alike"))
+    world.foreign_snapshot(bare, "forgotten", "")
     world.fake.add_node("pve2")
+    for vm in (lost, alike):
+        world.inside(vm).node = "pve2"
     world.fake.set_node_offline("pve2")
     _code, document = inspect(sites, world, capsys)
     assert outcomes(document, bare.name)["backup-known"] == "unknown"
+    assert outcomes(document, bare.name)["snapshots-forgotten"] == "fail"
+    assert outcomes(document, lost.name)["snapshots-forgotten"] == "unknown"
+    main(["inspect", "--site", world.access.name, "--fleet", str(sites)])
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.count("Not seen") == 2
+    assert f"Not seen at site 'pve': the snapshots of {world.names}-alike and {world.names}-lost. Unable to " in told
+    assert "Not seen at site 'pve': backups and unused disks. The node pve2 does not answer." in told
+    assert "No route to host" in told
+
+
+AUDITOR = ROLES["PVEAuditor"]
+
+
+@on_proxmox
+@pytest.mark.parametrize(
+    ("rights", "backup", "disks"),
+    [
+        ({"/": AUDITOR}, "unknown", "unknown"),
+        ({"/": (*AUDITOR, "VM.Backup")}, "unknown", "unknown"),
+        ({"/": (*AUDITOR, "VM.Backup", "VM.Config.Disk", "Datastore.AllocateSpace")}, None, "fail"),
+        # What is told of a path is all that holds there; an entry of its own hides what is above it.
+        ({"/": AUDITOR, "/storage": ("Datastore.Allocate", "Datastore.Audit")}, None, "fail"),
+        ({"/": (*AUDITOR, "VM.Backup"), "/storage/local": ("Datastore.AllocateSpace",)}, None, "unknown"),
+        ({"/": ("VM.Audit",), "/storage/local-lvm": ("Datastore.Allocate", "Datastore.Audit")}, "unknown", "fail"),
+    ],
+)
+def test_what_a_token_may_not_see_is_unknown(
+    world: ProxmoxWorld, sites: Path, capsys: pytest.CaptureFixture[str],
+    rights: dict[str, tuple[str, ...]], backup: str | None, disks: str,
+) -> None:
+    """Proxmox leaves out each volume that the token has no right to, and does not say so."""
+    kept = world.foreign("kept", scsi0="local-lvm:vm-100-disk-0,size=1G")
+    backed_up(world, kept, int(time.time()) - 3600)
+    world.fake.storages["local-lvm"].setdefault("volumes", {})["vm-999-disk-0"] = {
+        "content": "images", "format": "raw", "size": 1 << 30, "vmid": 999}
+    for path, privileges in rights.items():
+        world.fake.grant(TOKEN[0], path, *privileges)
+    _code, document = inspect(sites, world, capsys)
+    assert outcomes(document, kept.name).get("backup-known") == backup
+    assert outcomes(document, world.access.name).get("orphaned-disks") == disks
+    main(["inspect", "--site", world.access.name, "--fleet", str(sites)])
+    told = " ".join(capsys.readouterr().out.split())
+    assert ("Not seen at site 'pve': backups" in told) == (backup == "unknown")
+    assert ("VM.Backup" in told) == (backup == "unknown")
+    assert ("VM.Config.Disk" in told) == (disks == "unknown")
+
+
+@on_proxmox
+def test_a_vm_that_goes_meanwhile_ends_no_report(
+    world: ProxmoxWorld, sites: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the report asks, there is a moment at which the VM is gone."""
+    kept, ends = world.foreign("kept"), 0
+    for at in range(1, 40):
+        gone = world.foreign("gone")
+        world.fake.trouble.before = {at: lambda vm=gone: world.remove(vm)}
+        world.fake.trouble.arm()
+        _code, document = inspect(sites, world, capsys)
+        assert kept.name in {vm["name"] for vm in document["vms"]}
+        if len(world.fake.trouble.calls) < at:
+            break
+        ends += 1
+    assert ends > 10
 
 
 @real

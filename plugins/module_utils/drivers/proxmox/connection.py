@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -84,7 +85,7 @@ class Api:
         self.session.max_redirects = 0  # an API does not send its callers elsewhere
         self.session.mount("https://", _Pinned(fingerprint))
         self.closed = False
-        self.sees_all = False  # whether the token was seen to be shown every VM
+        self.rights: Mapping[str, Mapping[str, int]] | None = None  # of the token by path, once they were asked
 
     def close(self) -> None:
         """End the session."""

@@ -9,9 +9,9 @@ from typing import Any
 
 from ...model.vm import VM
 from .. import ownership
-from ..driver import Denied, Failed, NotFound, Unreachable
+from ..driver import Failed, NotFound, Unreachable
 from . import config as text
-from . import guest
+from . import guest, rights
 from . import mark as marks
 from .connection import WIDTH, Api
 
@@ -31,7 +31,7 @@ def templates(api: Api) -> list[dict[str, Any]]:
 
 
 def _known(api: Api) -> list[dict[str, Any]]:
-    _see_all(api)
+    rights.of(api)  # else nobody may count on the list
     found = api.get("cluster/resources", "list the VMs", type="vm")
     try:
         return [
@@ -39,24 +39,6 @@ def _known(api: Api) -> list[dict[str, Any]]:
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _unreadable(api, "the list of the VMs", None, error) from error
-
-
-def _see_all(api: Api) -> None:
-    """Raise Denied where the token is shown some VMs only: Proxmox leaves the others out without a word, and what is
-    not in the list counts as absent. Asked once a session."""
-    if api.sees_all:
-        return
-    held = api.get("access/permissions", "read the rights of the API token")
-    # 0 is a right on the path itself, which the VMs below do not inherit.
-    if not isinstance(held, dict) or not any((held.get(path) or {}).get("VM.Audit") for path in ("/", "/vms")):
-        raise Denied(
-            "its API token may not see all VMs (VM.Audit on /vms), so nobody can tell which are not there; nothing was "
-            "changed",
-            site=api.site,
-            todo="Give it that: pveum acl modify /vms --tokens 'USER@REALM!TOKEN' --roles PVEAuditor, and the same for "
-            "its user where privileges are separated",
-        )
-    api.sees_all = True
 
 
 def _unreadable(api: Api, what: str, vm: str | None, error: Exception) -> Failed:
