@@ -95,4 +95,4 @@ def _document(vm: Any) -> dict[str, Any]:
     if problems:
         raise problems[0]
     return {**spec, "name": beside.get("name", ""), "site": beside.get("site", ""), "platform": "", "owned": True,
-            "terraform_type": "muster_vm", "unknown": ["platform", *untold()]}
+            "terraform_type": "muster_vm", "unknown": ["platform", *untold(), *(() if "site" in beside else ("site",))]}

@@ -122,6 +122,8 @@ def _planned(config: Any, prior: Any, entry: Field) -> Any:
             return planned(config, prior, entry["options"])
         if "key" not in entry["muster"]:
             return prior if _same(config, prior, entry) else config
+        if Unknown in config:
+            return config  # nobody can say which item is which
         there = dict(_named(prior or [], entry))
         items = []
         for index, (name, item) in enumerate(_named(config, entry)):

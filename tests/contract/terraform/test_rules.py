@@ -28,6 +28,9 @@ RULES: dict[str, Any] = {
         {"id": "spread", "title": "A service has two VMs", "severity": "critical", "stages": ["plan"],
          "expect": "sibling_count > `0`", "why": "One VM is no service.",
          "tests": {"pass": [{"sibling_count": 1}], "fail": [{"sibling_count": 0}]}},
+        {"id": "here", "title": "VMs are at home", "severity": "high", "stages": ["plan"],
+         "expect": "platform == 'libvirt' && site == 'quick'", "why": "Elsewhere it costs.",
+         "tests": {"pass": [{"platform": "libvirt", "site": "quick"}], "fail": [{"platform": "proxmox"}]}},
     ]}
 
 
@@ -69,20 +72,33 @@ def test_a_waiver(ruled: Terraform) -> None:
 
 
 def test_what_comes_with_the_apply_is_checked_again(ruled: Terraform) -> None:
-    """Nothing is made of a VM whose values break a rule once they are known."""
+    """Nothing is made of a VM whose values are wrong, or break a rule, once they are known."""
+    ruled.provider["severity"] = "medium"
     ruled.more = {"resource": {
-        "terraform_data": {"size": {"input": "512 KiB"}},
+        "terraform_data": {"size": {"input": "512 KiB"}, "cpus": {"input": 1}, "site": {"input": "quick"}},
         "muster_vm": {"a": {"name": ruled.name("a"), **OFF, "tags": {"owner": "shop"},
+                            "cpus": "${terraform_data.cpus.output}", "site": "${terraform_data.site.output}",
                             "disks": [{"size": "${terraform_data.size.output}"}]}}}}
     ruled.run("validate")
-    assert ruled.plan() == {"size": ["create"], "a": ["create"]}
-    said = flat(ruled.apply(code=1))
-    assert "disks[0].size: 512 KiB is too small" in said
-    assert ruled.there() == {}
-    ruled.more["resource"]["terraform_data"]["size"]["input"] = "1 MiB"
+    assert ruled.plan() == {"size": ["create"], "cpus": ["create"], "site": ["create"], "a": ["create"]}
+    known = ruled.more["resource"]["terraform_data"]
+    for says in ("disks[0].size: 512 KiB is too small", "Rule two (medium): Two CPUs"):
+        assert says in flat(ruled.apply(code=1))
+        assert ruled.there() == {}
+        known["size"]["input"] = "1 MiB"
+    known["cpus"]["input"] = 2
     ruled.apply()
     assert ruled.there().keys() == {"a"}
     assert ruled.plan() == {}
+
+
+def test_a_whole_item_that_comes_with_the_apply(terraform: Terraform) -> None:
+    disk = {"terraform_data": {"disk": {"input": {"size": "1 MiB"}}}}
+    terraform.more = {"resource": {**disk, "muster_vm": {
+        "a": {"name": terraform.name("a"), **OFF, "disks": ["${terraform_data.disk.output}"]}}}}
+    terraform.apply()
+    assert terraform.there()["a"]["disks"][0]["size"] == 1 << 20
+    assert terraform.plan() == {}
 
 
 @pytest.mark.parametrize(("spec", "says", "line"), [

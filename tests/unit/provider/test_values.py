@@ -75,6 +75,36 @@ def test_what_is_not_known_yet(config: dict[str, Any], unknown: list[str], spec:
     assert (read.problems, read.document()["unknown"], read.spec) == ((), unknown, spec)
 
 
+@pytest.mark.parametrize("config", [
+    {"disks": Unknown},
+    {"disks": [Unknown]},
+    {"disks": [{"name": None, "size": "1 GiB"}, Unknown]},
+    {"disks": [{"name": Unknown, "size": "1 GiB"}]},
+    {"nics": [Unknown]},
+    {"nics": [Unknown, {"network": "b"}]},
+    {"nics": [{"network": "a", "forwards": [Unknown]}]},
+    {"nics": [{"network": "a", "forwards": [{"guest": 22}, Unknown]}]},
+    {"health": [Unknown]},
+    {"health": [{"tcp": {"port": 22}}, Unknown]},
+])
+def test_items_that_are_not_known_yet(config: dict[str, Any]) -> None:
+    """They are planned as they are asked for, whatever was there."""
+    prior = {"disks": [{"name": "root", "size": "1 GiB"}], "nics": [{"network": "a", "forwards": [{"guest": 22}]}],
+             "health": [{"tcp": {"port": 22}}]}
+    assert values.read(config).problems == ()
+    for before in (None, prior, {name: None for name in prior}):
+        planned = values.planned(config, before)
+        for name, value in config.items():
+            assert repr(asked(planned[name])) == repr(asked(value))
+
+
+def asked(value: Any) -> Any:
+    """Without what nobody wrote."""
+    if isinstance(value, dict):
+        return {key: asked(item) for key, item in value.items() if item is not None}
+    return [asked(item) for item in value] if isinstance(value, list) else value
+
+
 @pytest.mark.parametrize(("prior", "config", "after"), [
     ({"memory": "2 GiB"}, {"memory": "2048 MiB"}, "2 GiB"),
     ({"memory": "2 GiB"}, {"memory": "4 GiB"}, "4 GiB"),
