@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
 from typing import Any
 
 import pytest
-from muster.drivers.driver import Conflict, Failed, Locked, NotFound, Snapshot
+from muster.drivers.driver import DriverError, Failed, Locked, NotFound, Snapshot
 from muster.drivers.vsphere import reading, tasks
-from muster.model.fleet import Site
+from muster.model.fleet import Fleet, Site
+from muster.model.fleet_planner import plan_fleet
 from pyVmomi import vim
 from test_vsphere_making import SPEC, copied, extra
-from vsphere_site import VsphereWorld, on_vsphere
+from vsphere_site import VsphereWorld, done, on_vsphere
 
 
 @on_vsphere
@@ -226,10 +227,23 @@ def test_the_list_comes_in_pages_and_in_one_conversation(world: VsphereWorld, mo
 
 
 @on_vsphere
-def test_a_vm_without_a_configuration_is_told_and_not_taken_for_absent(world: VsphereWorld) -> None:
-    """As vCenter tells of one whose host or datastore it cannot reach, or that a task is just making."""
+@pytest.mark.parametrize(("title", "known", "words"), [
+    ("", True, "a VM of its name is there, and vCenter cannot read its configuration now, so nobody can tell whether "
+     "it is this one; nothing was changed. Look at its host and its datastore"),
+    ("renamed", True, "a VM called 'renamed' bears its identity, and vCenter cannot read its configuration now; noth"),
+    ("renamed", False, "another one bears it, which may be one of those whose configuration vCenter cannot read now: "
+     "'renamed'; it was not started"),
+])  # fmt: skip
+def test_a_vm_without_a_configuration_is_told_and_not_taken_for_absent(
+    world: VsphereWorld, monkeypatch: pytest.MonkeyPatch, title: str, known: bool, words: str
+) -> None:
+    """As vCenter tells of one whose host or datastore it cannot reach, or that a task is just making. Whether it still
+    finds one by its UUID (`known`) depends on what it keeps of it."""
     vm = world.made(**SPEC)
     driver: Any = world.driver
+    title = title or vm.name
+    if title != vm.name:
+        done(world.inside(vm).Rename_Task(title))
     walk = driver.session.walk
 
     def blind(kinds: Any, many: Any, doing: str, beside: Any, reader: Any) -> Any:
@@ -240,14 +254,32 @@ def test_a_vm_without_a_configuration_is_told_and_not_taken_for_absent(world: Vs
         return walk(kinds, many, doing, beside, read)
 
     driver.session.walk = blind
-    driver.session.properties = lambda objects, paths, *_more: [
-        {"name": vm.name, "runtime.connectionState": "inaccessible"} for _one in objects
-    ]
+    properties, obj = driver.session.properties, world.inside(vm)
+
+    def unread(objects: Any, paths: Any, *more: Any) -> Any:
+        blank = {"name": title, "runtime.connectionState": "inaccessible"}
+        return [blank for _one in objects] if list(objects) == [obj] else properties(objects, paths, *more)
+
+    driver.session.properties = unread
     (seen,) = driver.list()
-    assert (seen.name, seen.mark, seen["cpus"]) == (vm.name, None, None)
-    desired = replace(world.wanted(**SPEC))
-    with pytest.raises(Conflict, match="another VM of this name exists"):
+    assert (seen.name, seen.mark, seen["cpus"], seen.state["unreadable"]) == (title, None, None, True)
+    desired = world.wanted(**SPEC)
+    if title == vm.name:
+        fleet = Fleet(world.fleet, {"vc": world.access}, (desired,))
+        (refused,) = plan_fleet(fleet, [seen]).refused
+        assert "its configuration cannot be read now, so nobody can tell whose it is" in str(refused)
+    if not known:
+        ask, create = driver.session.ask, vim.Folder.CreateVM_Task
+        driver.session.ask = lambda doing, act, vm=None: None if doing == "find the VM" else ask(doing, act, vm)
+
+        def otherwise(folder: Any, spec: Any, *more: Any) -> Any:
+            spec.instanceUuid = None  # vCenter chooses another one where one of its VMs bears it
+            return create(folder, spec, *more)
+
+        monkeypatch.setattr(vim.Folder, "CreateVM_Task", otherwise)
+    with pytest.raises(DriverError, match=re.escape(words)):
         driver.create(desired, world.mark(desired), None)
+    assert [one.name for one in world.inventory] == [title]
 
 
 @on_vsphere

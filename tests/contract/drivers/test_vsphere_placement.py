@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from muster.drivers.driver import Conflict, Failed, NotFound, Template, Unsupported
+from muster.drivers.driver import Conflict, Denied, Failed, NotFound, Template, Unsupported
 from muster.drivers.registry import open_site
 from muster.model.fleet import Site
 from muster.model.vm import VM, Mark
@@ -160,6 +160,28 @@ def test_a_copy_goes_where_it_is_told_and_not_where_its_source_is(world: Vsphere
     twin = world.wanted("c", **DISK, anti_affinity="web", ha_priority="high")
     made = world.driver.create(twin, Mark(f"{world.fleet}/drill", twin.name), None)
     assert (made["anti_affinity"], made["ha_priority"]) == (None, "medium")
+
+
+@pytest.mark.parametrize("shown", ["not there", "denied"])
+def test_a_vm_whose_cluster_the_account_is_not_shown_can_be_deleted(world: VsphereWorld, shown: str) -> None:
+    """Its rule is out of reach then, and that is told. To join one it must be shown."""
+    vm = world.made("a", **DISK, anti_affinity="web")
+    driver: Any = world.driver
+    properties = driver.session.properties
+
+    def hidden(objects: Any, paths: Any, *more: Any) -> Any:
+        if list(paths) == ["parent"] and shown == "denied":
+            raise Denied("unable to read the VM's cluster: NoPermission", site="vc")
+        return [] if list(paths) == ["parent"] else properties(objects, paths, *more)
+
+    driver.session.properties = hidden
+    other = world.wanted("b", **DISK, anti_affinity="web")
+    with pytest.raises((NotFound, Denied), match=r"unable to read (its|the VM's) cluster"):
+        driver.create(other, world.mark(other), None)
+    said: list[str] = []
+    driver.delete(vm, said.append)
+    assert [one.name for one in driver.list()] == []
+    assert any("rules of its cluster stay as they are" in text for text in said)
 
 
 def test_a_failed_making_leaves_no_rule(world: VsphereWorld, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,14 +4,14 @@ moment, as vCenter writes both in one task, and is *built* when it is the one th
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...model.fleet_planner import VMPlan
 from ...model.units import format_size
 from ...model.vm import VM
-from ..driver import Conflict, Failed, Progress, Unknown
+from ..driver import Conflict, Failed, Progress, Unknown, Unreachable
 from ..ownership import Written, adopted
 from . import contents, devices, listing, rights, room
 from . import mark as marks
@@ -24,18 +24,41 @@ if TYPE_CHECKING:
     from .driver import VsphereDriver
 
 _CONTROLLER, _FIRST = -100, -200  # keys of devices until vCenter gives them their own
+_LOOK = "Look at its host and its datastore in vCenter, then run again"  # of a VM that it cannot read
 
 
 def earlier(driver: VsphereDriver, plan: Plan, progress: Progress) -> VM | None:
     """What an earlier try left: the VM itself where it is whole; what is half made is thrown away first."""
     desired = plan.desired
-    for twin in listing.some(driver.session, driver.places, (plan.uuid, desired.name)):
+    twins = listing.some(driver.session, driver.places, (plan.uuid, desired.name))
+    _refuse_unreadable(driver, plan, twins)
+    for twin in twins:
         found = adopted(desired, plan.uuid, plan.mark, twin)
         if found is not None:
             return found
         progress(f"{desired.name}: an earlier run stopped half way; it is made again")
         demolish(driver, twin, progress)
     return None
+
+
+def _refuse_unreadable(driver: VsphereDriver, plan: Plan, twins: Iterable[VM]) -> None:
+    """Raise Unreachable where the VM may be there, and vCenter cannot read its configuration: it is not absent."""
+    session, name = driver.session, plan.desired.name
+    which, more = "", ""
+    if any(twin.state.get("unreadable") for twin in twins):
+        which, more = "a VM of its name is there", ", so nobody can tell whether it is this one"
+    elif listing.unreadable(session):  # it may be called otherwise by now
+        index = session.content.searchIndex
+        obj = session.ask("find the VM", lambda: index.FindByUuid(None, plan.uuid, True, True), name)
+        for one in session.properties([obj], ["name"], "find the VM", name) if obj is not None else ():
+            which = f"a VM called '{listing.name_of(one)}' bears its identity"
+    if which:
+        raise Unreachable(
+            f"{which}, and vCenter cannot read its configuration now{more}; nothing was changed",
+            site=driver.site,
+            vm=name,
+            todo=_LOOK,
+        )
 
 
 def make(driver: VsphereDriver, plan: Plan, progress: Progress) -> VM:
@@ -269,6 +292,9 @@ def _prove(driver: VsphereDriver, plan: Plan, made: Any, devices_too: bool = Tru
         problem = "vCenter reported the VM as made, yet has none"
     elif str(found[0].get("config.instanceUuid")).lower() != plan.uuid:
         problem = "its instance UUID is not the one that was asked for: another one bears it"
+        if unread := listing.unreadable(driver.session):
+            problem += ", which may be one of those whose configuration vCenter cannot read now: " + ", ".join(
+                f"'{one}'" for one in unread[:5])  # fmt: skip
     elif devices_too:
         there = found[0].get("config.hardware.device") or ()
         places = {*(disk.place for disk in devices.disks(there)), *(nic.mac for nic in devices.nics(there))}
@@ -278,4 +304,5 @@ def _prove(driver: VsphereDriver, plan: Plan, made: Any, devices_too: bool = Tru
         elif len(places) > len(plan.devices):
             problem = "it has devices that nobody asked for"
     if problem:
-        raise Failed(f"{problem}; it was not started", site=driver.site, vm=name, todo="Run again")
+        todo = _LOOK if "cannot read" in problem else "Run again"
+        raise Failed(f"{problem}; it was not started", site=driver.site, vm=name, todo=todo)

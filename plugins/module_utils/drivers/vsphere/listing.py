@@ -101,12 +101,17 @@ def every(session: Session, places: Places) -> list[VM]:
 
 def some(session: Session, places: Places, wanted: Iterable[str]) -> list[VM]:
     """The VMs that bear one of these names or UUIDs: their names are asked first, then all of those alone. One that is
-    asked for by its UUID may be anywhere in vCenter."""
+    asked for by its UUID may be anywhere in vCenter. `unreadable` tells afterwards which may bear it besides."""
     words = set(wanted)
+    session.memory["unreadable"] = unread = list[str]()
+
+    def chosen_of(obj: Any, one: Properties) -> Any:
+        if not one.get("config.template") and not one.get("config.instanceUuid"):
+            unread.append(name_of(one))
+        return None if one.get("config.template") or not words & {name_of(one), _uuid(session, obj, one)} else obj
 
     def reader(_around: Around) -> Reader[Any]:
-        return lambda obj, one: (
-            None if one.get("config.template") or not words & {name_of(one), _uuid(session, obj, one)} else obj)
+        return chosen_of
 
     found, chosen = _walk(session, places, _LIGHT, "look for the VM", reader)
     read_ = [
@@ -166,6 +171,12 @@ def _tagged(session: Session, found: Iterable[Found], vms: list[tuple[VM, Any]])
         return replace(vm, spec={**vm.spec, "tags": its}, state=state)
 
     return [tagged(vm, values) for vm, values in vms]
+
+
+def unreadable(session: Session) -> list[str]:
+    """The names of the VMs whose configuration vCenter could not read when it was last asked for some by name: each may
+    bear any identity."""
+    return sorted(session.memory.get("unreadable") or ())
 
 
 def templates(session: Session) -> list[tuple[Any, Properties]]:
@@ -245,6 +256,7 @@ def _read(session: Session, obj: Any, one: Properties, near: Around, name: str) 
     power = _POWER.get(str(one.get("runtime.powerState")), "unknown") if connected else "unknown"
     state: dict[str, Any] = {"power": power, "built": True, "moid": obj._moId}
     if "config.hardware.numCPU" not in one:  # vCenter cannot read it, or a task is just making it
+        state["unreadable"] = True
         return VM(name, session.site, {}, uuid, None, state)
     written = marks.read(one.get("config.extraConfig") or (), one.get("config.instanceUuid"))
     names = {place: device for device, place in marks.devices(written).items()}

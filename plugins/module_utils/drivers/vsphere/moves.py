@@ -36,7 +36,7 @@ def move(driver: VsphereDriver, desired: VM, actual: VM, progress: Progress) -> 
     cluster = driver.places.cluster(desired)
     left = one.get("runtime.host") not in cluster.hosts.values()
     if left:
-        driver.placement.leave(obj, one.get("runtime.host"), actual.name, written.mark)
+        driver.placement.leave(obj, one.get("runtime.host"), actual.name, written.mark, progress)
     host = driver.places.host(cluster, desired)
     where = f"the host '{desired['host']}'" if desired["host"] else f"the cluster '{cluster.name}'"
     progress(f"{actual.name}: moving to {where}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...model.vm import Mark
-from ..driver import Conflict, Failed, NotFound, Progress, silent
+from ..driver import Conflict, Denied, Failed, NotFound, Progress, silent
 from .connection import Session
 from .sdk import vim
 from .tasks import Tasks
@@ -113,16 +113,24 @@ class Placement:
         if group is not None or priority is not None:
             self._write(obj, host, vm, mark, progress, group, priority)
 
-    def leave(self, obj: Any, host: Any, vm: str, mark: Mark) -> None:
-        """Take the VM out of its fleet's groups; a rule without a VM goes. Its override goes with the VM."""
-        self._write(obj, host, vm, mark, silent, "", None)
+    def leave(self, obj: Any, host: Any, vm: str, mark: Mark, progress: Progress = silent) -> None:
+        """Take the VM out of its fleet's groups; a rule without a VM goes. Its override goes with the VM. The rules of
+        a cluster that the account is not shown stay, and that is told."""
+        try:
+            found = self._read(host, vm)
+        except (NotFound, Denied):
+            progress(f"{vm}: the rules of its cluster stay as they are, as the account is not shown the cluster")
+            return
+        self._write(obj, host, vm, mark, progress, "", None, found)
 
     def _write(
-        self, obj: Any, host: Any, vm: str, mark: Mark, progress: Progress, group: str | None, priority: str | None
+        self, obj: Any, host: Any, vm: str, mark: Mark, progress: Progress, group: str | None, priority: str | None,
+        found: tuple[Any, Any] | None = None,
     ) -> None:
         with self._lock:
             for _round in range(_ROUNDS):  # the last look at the cluster is the proof of what was written to it
-                cluster, configuration = self._read(host, vm)
+                cluster, configuration = found or self._read(host, vm)
+                found = None
                 spec = vim.cluster.ConfigSpecEx(
                     rulesSpec=[] if group is None else self._rules(configuration, obj, vm, mark, group),
                     dasVmConfigSpec=[] if priority is None else _priority(configuration, obj, priority),

@@ -67,7 +67,7 @@ def demolish(driver: VsphereDriver, vm: VM, progress: Progress) -> None:
     if written is not None and written.built:
         written = _released(driver, obj, one, name, written, progress)
     if written is not None:
-        driver.placement.leave(obj, one.get("runtime.host"), name, written.mark)
+        driver.placement.leave(obj, one.get("runtime.host"), name, written.mark, progress)
     if written is not None and written.platform.get(_LEFT):
         driver.session.do("take the VM out of the inventory", obj.UnregisterVM, name)
     else:
