@@ -141,8 +141,8 @@ def _match(desired: VM, marked: list[VM], strangers: Mapping[tuple[str, str], VM
     if stranger is not None:
         if stranger.state.get("unreadable"):
             raise Impossible(f"{where} cannot be made: a VM of that name is there already, and its configuration "
-                             "cannot be read now, so nobody can tell whose it is. It stays as it is: look at its host and its "
-                             "datastore, then run again.")
+                             "cannot be read now, so nobody can tell whose it is. It stays as it is: look at its "
+                             "host and its datastore, then run again.")
         owner = f"belongs to fleet '{stranger.mark.fleet}'" if stranger.mark else "is not Muster's"
         raise Impossible(f"{where} cannot be made: a VM of that name is there already ({stranger.uuid}) and {owner}. "
                          "It stays as it is: rename one of the two, or adopt it.")
