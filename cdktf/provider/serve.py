@@ -20,7 +20,9 @@ from .certificate import certificate
 from .provider import MusterProvider
 from .servicer import MusterServicer
 
-THREADS = 12  # Terraform asks ten things at once
+# Terraform asks as many things at once as its -parallelism, ten if unset, and waits for all of them; an operation keeps
+# its thread until it ends. A thread is made when it is needed.
+THREADS = 256
 MESSAGE_LIMIT = 256 << 20
 _OPTIONS = [("grpc.max_receive_message_length", MESSAGE_LIMIT), ("grpc.max_send_message_length", MESSAGE_LIMIT)]
 

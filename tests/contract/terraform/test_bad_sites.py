@@ -7,6 +7,7 @@ import functools
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -15,8 +16,10 @@ from typing import Any
 
 import pytest
 from muster.drivers.credentials import variable
+from muster.drivers.driver import Failed
 from muster.drivers.proxmox import driver as proxmox
 from muster.drivers.proxmox.tasks import Tasks
+from muster.model.vm import VM
 from tf_runs import OFF, PROGRAM, Terraform, flat, starting
 
 pytestmark = pytest.mark.parametrize("world", ["pve"], indirect=True)
@@ -105,9 +108,9 @@ def test_a_disk_that_finds_no_room(terraform: Terraform) -> None:
     terraform.vms = {"a": OFF}
     terraform.apply()
     state, picture = terraform.state(), world.picture()
-    world.fake.storages["local-lvm"]["avail"] = 1 << 20
+    world.fake.storages["local-lvm"] |= {"type": "lvm", "avail": 1 << 20}
     terraform.vms["b"] = {**OFF, "disks": [{"size": "5 MiB"}]}
-    assert "the storage 'local-lvm' on node 'pve1' has only 1 MiB" in flat(terraform.apply(code=1))
+    assert "the storage 'local-lvm' has 1 MiB free, and it needs 5 MiB there; nothing was changed" in flat(terraform.apply(code=1))
     assert (terraform.state(), world.picture()) == (state, picture)
     del world.fake.storages["local-lvm"]["avail"]
     terraform.vms["a"] = {**OFF, "disks": [{"size": "8 MiB"}]}
@@ -178,3 +181,31 @@ def test_control_c(world: Any, tmp_path: Path) -> None:
     world.fake.unlock(vmid)
     terraform.apply()
     assert terraform.plan() == {}
+
+
+def test_many_operations_at_once(terraform: Terraform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as Terraform asks for, and beside them it is heard that they shall end."""
+    count = 40
+    together, released = threading.Barrier(count + 1), threading.Event()
+
+    def silent(self: Any, desired: VM, *_: Any, **__: Any) -> None:
+        together.wait(30)
+        released.wait(60)
+        raise Failed("the site kept silent", site=self.site, vm=desired.name)
+
+    terraform.vms = {f"v{number}": OFF for number in range(count)}
+    terraform.write()
+    with monkeypatch.context() as planted:
+        planted.setattr(type(terraform.world.driver), "create", silent)
+        running = subprocess.Popen(
+            [PROGRAM, "apply", "-auto-approve", "-no-color", f"-parallelism={count}"], cwd=terraform.folder,
+            env=terraform.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            together.wait(30)
+            running.send_signal(signal.SIGINT)
+            said, _none = running.communicate(timeout=60)
+        finally:
+            released.set()
+            running.kill()
+    assert flat(said).count("the run was interrupted; it still goes on") == count
+    assert terraform.state() == {}

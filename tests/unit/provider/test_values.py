@@ -92,7 +92,7 @@ def test_items_that_are_not_known_yet(config: dict[str, Any]) -> None:
     prior = {"disks": [{"name": "root", "size": "1 GiB"}], "nics": [{"network": "a", "forwards": [{"guest": 22}]}],
              "health": [{"tcp": {"port": 22}}]}
     assert values.read(config).problems == ()
-    for before in (None, prior, {name: None for name in prior}):
+    for before in (None, prior, dict.fromkeys(prior)):
         planned = values.planned(config, before)
         for name, value in config.items():
             assert repr(asked(planned[name])) == repr(asked(value))
