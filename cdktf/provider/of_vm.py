@@ -61,12 +61,16 @@ class OfVm(Asking):
             if prior is None:
                 self._possible(state)
                 return Plan({**state, **dict.fromkeys(self.observed, Unknown)})
-            replace = [key for key in self.replaces if state[key] != prior[key]]
+            replace = self.compared(state, prior)
             seen = dict.fromkeys(self.observed, Unknown) if replace else {key: prior[key] for key in self.observed}
             return Plan({**state, **seen}, replace)
         except (DriverError, ModelError) as error:
             diags.add_error(f"Unable to plan the {self.called(config or prior or {})}", str(error))
             return Plan(prior)
+
+    def compared(self, state: State, prior: State) -> list[str]:
+        """The attributes of a planned `state` for which it must be replaced. What stays as it is may be put into it."""
+        return [key for key in self.replaces if state[key] != prior[key]]
 
     def plan_delete(self, diags: Diagnostics, prior: State) -> None:
         """What is said of a deletion before it is done."""

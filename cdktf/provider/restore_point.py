@@ -74,9 +74,40 @@ class RestorePointResource(OfVm):
         self.made(planned)
         return {**planned, **_seen(point)}
 
+    def compared(self, state: State, prior: State) -> list[str]:
+        """What was taken stays, however it is asked for now. One without a name may be given one."""
+        if prior["kind"] is not None:
+            state["kind"] = prior["kind"]
+        replace = super().compared(state, prior)
+        if replace != ["name"] or prior["name"] != prior["id"]:
+            return replace
+        if state["name"] is not Unknown:
+            self._free(state)
+        return []
+
     def update(self, ctx: UpdateContext, current: State, planned: State) -> State | None:
-        """How it is asked for may change; what was taken does not."""
+        """Give one that has none its name; a time-out is the state's alone."""
+        from muster.operations import named
+
+        if planned["name"] == current["name"]:
+            return planned
+        try:
+            repository, vm = self._free(planned)
+            named.give(repository, vm, planned["name"], planned["id"])
+        except (ModelError, OSError) as error:
+            ctx.diagnostics.add_error(f"Unable to give a name to the {self.called(planned)}", str(error))
+            return current
         return planned
+
+    def _free(self, state: State) -> tuple[Repository, VM]:
+        """The repository, and the VM as it knows it. Raises ModelError where another restore point has the name."""
+        from muster.operations import named
+
+        vm = self.settings.wanted(state["vm"], state["site"], {})
+        repository = self._repository(vm.site, vm.name)
+        if named.of(repository, vm, state["name"]) not in (None, state["id"]):
+            raise ModelError(words.OTHER_RESTORE_POINT.format(state["name"], state["id"]))
+        return repository, vm
 
     def read(self, ctx: ReadContext, current: State) -> State | None:
         """The restore point as the repository has it. It is gone where others are there: retention removed it."""
@@ -119,7 +150,7 @@ class RestorePointResource(OfVm):
         if point is None:
             raise ModelError(f"{repository.root} has no restore point of that name or id of VM '{vm.name}'")
         names = [name for name, id_ in named.every(repository, vm).items() if id_ == point.id]
-        return {**state, "name": names[0] if names else point.id, "kind": None, **_seen(point)}
+        return {**state, "name": names[0] if names else point.id, "kind": point.kind, **_seen(point)}
 
     def _repository(self, site: str, name: str) -> Repository:
         """The repository of a site. Raises ModelError where there is none."""

@@ -55,6 +55,10 @@ OTHER_SNAPSHOT = (
     "A snapshot of that name is there with the description '{}' and hold {}, and was left as it is. Import it, or give "
     "this one another name."
 )
+OTHER_RESTORE_POINT = (
+    "'{}' is the name of another restore point, and {} was left without one. Import that one, or give this one another "
+    "name."
+)
 NO_RESTORE_POINT_AT_ALL = (
     "The repository {} has no restore point of VM '{}' at all, and retention always leaves one. The state was left as "
     "it is: is the repository there and mounted? If all are really gone, take this one out of the state with "

@@ -219,18 +219,45 @@ def test_a_restore_point_whose_answer_was_lost(backed: Terraform) -> None:
     assert sorted(points(backed)) == sorted([begun, done.restore_point])
 
 
-def test_import_of_a_restore_point(backed: Terraform) -> None:
-    resources(backed, "muster_restore_point", release={})
+@pytest.mark.parametrize("asked", [{}, {"kind": "full"}, {"kind": "auto"}])
+def test_import_of_a_restore_point(backed: Terraform, asked: dict[str, Any]) -> None:
+    resources(backed, "muster_restore_point", release=asked)
     backed.apply()
     state = backed.state()["release"]
     site, vm = backed.world.access.name, backed.name("a")
     for id_ in (state["id"], "release"):
         backed.run("state", "rm", "muster_restore_point.release")
         backed.run("import", "muster_restore_point.release", f"{site}/{vm}/{id_}")
-        assert backed.state()["release"] == state
+        assert backed.state()["release"] == {**state, "kind": "full"}  # how it was taken: how it was asked for is lost
         assert backed.plan() == {}
     assert "no restore point of that name or id" in flat(
         backed.run("import", "muster_restore_point.release", f"{site}/{vm}/nothing", code=1))
+
+
+def test_import_of_a_restore_point_without_a_name(backed: Terraform) -> None:
+    """Ansible's: it is given the name of the configuration, and no second one is taken."""
+    resources(backed, "muster_restore_point", other={})
+    backed.apply()
+    drivers = {backed.world.access.name: backed.world.driver}
+    [done] = backup.backup(fleet_of(backed), drivers, kind="full")
+    resources(backed, "muster_restore_point", other={}, release={"kind": "full"})
+    backed.run("import", "muster_restore_point.release", f"{backed.name('a')}/{done.restore_point}")
+    assert backed.plan() == {"release": ["update"]}
+    backed.apply()
+    assert backed.plan() == {}
+    assert named.of(repository(backed), vm_of(backed), "release") == done.restore_point
+    assert backed.state()["release"]["id"] == done.restore_point
+    assert len(points(backed)) == 2
+    backed.run("state", "rm", "muster_restore_point.release")
+    backed.run("import", "muster_restore_point.release", f"{backed.name('a')}/release")
+    assert backed.plan() == {}
+    named.release(repository(backed), vm_of(backed), [done.restore_point])
+    backed.run("state", "rm", "muster_restore_point.release")
+    backed.run("import", "muster_restore_point.release", f"{backed.name('a')}/{done.restore_point}")
+    resources(backed, "muster_restore_point", other={}, release={"name": "other"})
+    assert "'other' is the name of another restore point" in backed.refused()
+    resources(backed, "muster_restore_point", other={}, release={"name": "release", "vm": "another"})
+    assert backed.plan() == {"release": ["delete", "create"]}
 
 
 def test_a_repository_that_is_not_there_keeps_the_state(backed: Terraform) -> None:
