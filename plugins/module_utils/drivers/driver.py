@@ -144,7 +144,8 @@ class Template:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A point in time kept beside the VM's own disks. `id` is the platform's; `created` is epoch seconds (UTC)."""
+    """A point in time kept beside the VM's own disks. `id` is the platform's; `created` is epoch seconds (UTC); `size`
+    the bytes of what was written since and of its memory, None where the platform does not tell."""
 
     id: str
     created: int
@@ -152,6 +153,7 @@ class Snapshot:
     description: str = ""
     parent: str | None = None
     hold: bool = False
+    size: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

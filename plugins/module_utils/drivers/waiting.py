@@ -18,8 +18,8 @@ _TOLD = 10.0  # seconds between two words of progress
 def through_silence(
     look: Callable[[], Result], task: str, doing: str, vm: str, progress: Progress, silence: float
 ) -> Result:
-    """The answer to a `look` at a `task` of the site. A site that does not answer is asked again until `silence` seconds
-    are over; then Unknown: the task goes on without us."""
+    """The answer to a `look` at a `task` of the site. A site that does not answer is asked again until `silence`
+    seconds are over; then Unknown: the task goes on without us."""
     end, told = time.monotonic() + silence, float("-inf")
     while True:
         try:

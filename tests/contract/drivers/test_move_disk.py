@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from muster.drivers.driver import DriverError, Failed
+from muster.drivers.driver import Conflict, DriverError
 from muster.model.fleet import Site
 from muster.model.planner import plan, worst
 from proxmox_site import ProxmoxWorld, on_proxmox
@@ -83,10 +83,11 @@ def test_the_bytes_are_where_vcenter_says(world: VsphereWorld) -> None:
 @on_proxmox
 def test_what_stands_in_the_way_on_proxmox(world: ProxmoxWorld) -> None:
     other = second(world)
+    world.fake.storages[other]["type"] = "lvm"
     vm = world.made(disks=list(TWO))
     desired = world.wanted(disks=[{**TWO[0], "pool": other}, TWO[1]])
     world.fake.storages[other]["avail"] = 100
-    with pytest.raises(Failed, match=r"needs 1 MiB and the storage 'fast' on node .* has only"):
+    with pytest.raises(Conflict, match=r"'fast' on node .* has 100 B free, and it needs 1 MiB there; the disk stays"):
         world.driver.apply(desired, vm, world.changes(desired))
     del world.fake.storages[other]["avail"]
     world.driver.take_snapshot(vm, "op")

@@ -60,7 +60,9 @@ def test_a_task_is_followed_through_a_silence(world: ProxmoxWorld, monkeypatch: 
 
 
 @pytest.mark.parametrize("silent", ["/tasks/", "/qemu"], ids=["a task", "the request that begins it"])
-def test_what_may_still_be_made_is_left_alone(world: ProxmoxWorld, silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_may_still_be_made_is_left_alone(
+    world: ProxmoxWorld, silent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     driver: Any = world.driver
     driver.tasks.silence, trouble = 0.2, world.fake.trouble
     monkeypatch.setattr(waiting, "_AGAIN", 0.01)

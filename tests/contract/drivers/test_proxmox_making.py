@@ -155,9 +155,9 @@ def test_no_storage_takes_images(world: ProxmoxWorld, boots: Image) -> None:
 
 
 def test_no_space(world: ProxmoxWorld) -> None:
-    world.fake.storages["local-lvm"]["avail"] = 1 << 20
+    world.fake.storages["local-lvm"] |= {"avail": 1 << 20, "type": "lvm"}
     before = world.picture()
-    with pytest.raises(Failed, match="its disk needs 5 MiB and the storage 'local-lvm' on node 'pve1' has only 1 MiB"):
+    with pytest.raises(Conflict, match=r"'local-lvm' on node 'pve1' has 1 MiB free, and it needs 5 MiB there; nothing"):
         world.made(disks=[{"size": "5 MiB"}])
     assert world.picture() == before
 

@@ -15,7 +15,7 @@ from ...model.units import format_size
 from ...model.vm import VM
 from ..driver import Conflict, Failed, Progress, Unknown
 from ..ownership import Written, adopted
-from . import cloudinit, listing
+from . import cloudinit, listing, needs
 from . import config as text
 from . import mark as marks
 from .plan import Plan, firmware, hardware, volume
@@ -53,7 +53,9 @@ def make(driver: ProxmoxDriver, plan: Plan, progress: Progress) -> VM:
 
 def _make(driver: ProxmoxDriver, plan: Plan, progress: Progress) -> VM:
     desired = plan.desired
-    node, vmid = _node(driver, plan), _number(driver, desired)
+    node = _node(driver, plan)
+    driver.room.space(needs.made(driver, desired, node), [node], "nothing was made")
+    vmid = _number(driver, desired)
     written = Written(
         plan.mark,
         marks.fields(desired),
@@ -104,7 +106,6 @@ def _create(
     desired, name = plan.desired, plan.desired.name
     disks = {}
     for disk in desired["disks"] or ():
-        driver.storage.room(node, driver.pool_of(disk), 0 if disk["name"] in plan.contents else disk["size"], name)
         upload = plan.contents.get(disk["name"])
         disks[plan.devices[disk["name"]]] = volume(driver, disk, source=upload.volume if upload else None)
         progress(f"{name}: making the disk '{disk['name']}' of {format_size(disk['size'])}")

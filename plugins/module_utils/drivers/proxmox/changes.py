@@ -12,6 +12,7 @@ from ..driver import Conflict, Failed, Progress
 from . import build, listing
 from . import config as text
 from .plan import mac, volume
+from .room import Need
 
 if TYPE_CHECKING:
     from .driver import ProxmoxDriver
@@ -57,10 +58,15 @@ def make(driver: ProxmoxDriver, desired: VM, actual: VM, change: Change, progres
         wanted = next(disk for disk in desired["disks"] if disk["name"] == change.keys[1])
         _move(driver, actual, change.keys[1], driver.pool_of(wanted), progress)
     elif kind == "disks" and change.keys[2:] == ("size",):
-        build.grow(driver, path, name, _place(driver, actual, "disks", change.keys[1]), change.after, progress)
+        key = _place(driver, actual, "disks", change.keys[1])
+        there = next((drive for drive in text.drives(config) if drive.key == key), None)
+        if there is not None and there.storage:
+            need = Need(name, node, there.storage, max(0, change.after - there.size))
+            driver.room.space([need], [node], "the disk is as large as it was")
+        build.grow(driver, path, name, key, change.after, progress)
     else:
         if kind == "disks" and len(change.keys) == 2:
-            driver.storage.room(node, driver.pool_of(change.after), change.after["size"], name)
+            driver.room.space([Need(name, node, driver.pool_of(change.after), change.after["size"])], [node])
         edit = edit_of(driver, desired, actual, change, config)
         if edit.places:  # known before it is there: a run that is killed in between finds its own again
             driver.remember(actual, {key: value for key, value in edit.places.items() if value})
@@ -82,7 +88,7 @@ def _move(driver: ProxmoxDriver, actual: VM, disk: str, storage: str, progress: 
     there = drive(config)
     if there is None or there.storage == storage:
         return
-    driver.storage.room(node, storage, there.size, name)
+    driver.room.space([Need(name, node, storage, there.size)], [node], "the disk stays where it is")
     progress(f"{name}: moving the disk '{disk}' to {storage}")
     upid = driver.tasks.patiently(
         lambda: driver.api.post(f"{path}/move_disk", doing, name, disk=key, storage=storage, delete=1,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ...model.fleet import Site
+from ...model.fleet_planner import VMPlan
 from ...model.planner import Change
 from ...model.units import format_size
 from ...model.vm import VM, Mark
@@ -30,7 +31,7 @@ from ..driver import (
 )
 from ..ownership import Written, identity, not_owned, taken_over
 from . import archive as archives
-from . import build, changes, guest, listing, snapshots, support, survey
+from . import build, changes, guest, listing, needs, snapshots, support, survey
 from . import config as text
 from . import mark as marks
 from .connection import Api
@@ -154,6 +155,20 @@ class ProxmoxDriver(Driver):
         pools = [self.pool_of(disk) for disk in desired["disks"] or ()]
         self.room.check(desired, pools, str(desired["host"] or self.placement.any(desired.name)))
 
+    def check_run(self, plans: Sequence[VMPlan]) -> None:
+        wanted, known = [], list[listing.Resource]()
+        for plan in plans:
+            home = ""
+            entry = (self.access["images"] or {}).get(plan.vm["image"]) or {}
+            if plan.desired is not None and entry.get("template") and (plan.actual is None or plan.how == "replace"):
+                known = known or listing.templates(self.api)
+                image = Template(str(plan.vm["image"]), str(entry["template"]))
+                home = str(self._template(image, plan.desired, known)["node"])
+            wanted += needs.taken(self, plan, home)
+        if wanted:
+            nodes = sorted(node for node, online in self.placement.nodes().items() if online)
+            self.room.space(wanted, nodes)
+
     def refine(self, change: Change, actual: VM) -> str:
         return changes.refine(change, actual)
 
@@ -172,9 +187,12 @@ class ProxmoxDriver(Driver):
             plan = replace(plan, contents=self._bring(desired, disks, progress), seed=uuid, cloudinit=True)
         return build.make(self, plan, progress)
 
-    def _template(self, image: Template, desired: VM) -> listing.Resource:
-        """The template of this name or number. Raises NotFound with the nearest name, Ambiguous with both."""
-        known = [(str(one.get("name")), str(one["vmid"]), one) for one in listing.templates(self.api)]
+    def _template(
+        self, image: Template, desired: VM, listed: Sequence[listing.Resource] | None = None
+    ) -> listing.Resource:
+        """The template of this name or number. Raises NotFound with the nearest names, Ambiguous with both."""
+        listed = listing.templates(self.api) if listed is None else listed
+        known = [(str(one.get("name")), str(one["vmid"]), one) for one in listed]
         return templates.chosen(image, known, "number", site=self.site, vm=desired.name)
 
     def _bring(self, desired: VM, disks: Mapping[str, Path], progress: Progress) -> dict[str, Upload]:

@@ -1,4 +1,4 @@
-"""The storages of a site: whether they are there and have room, and bringing an image to one that takes imports."""
+"""The storages of a site: which take what, and bringing an image to one that takes imports."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...model.units import format_size
-from ..driver import Failed, NotFound, Progress
+from ..driver import NotFound, Progress
 from .connection import Api, quoted
 from .tasks import Tasks
 
@@ -37,28 +37,6 @@ class Storages:
         """The storages of a node that are active and take `content` (``images``, ``backup``, ``import``)."""
         found = self.api.get(f"nodes/{node}/storage", f"look for a storage for {content}", vm, content=content)
         return [one for one in found if one.get("active") and content in str(one.get("content", "")).split(",")]
-
-    def room(self, node: str, storage: str, size: int, vm: str) -> None:
-        """Raise NotFound where the node has no such storage for disks, Failed where it has not `size` bytes left."""
-        there = self.on(node, vm, "images")
-        for one in there:
-            if one["storage"] == storage:
-                if size > int(one.get("avail") or 0):
-                    raise Failed(
-                        f"its disk needs {format_size(size)} and the storage '{storage}' on node '{node}' has only "
-                        f"{format_size(int(one.get('avail') or 0))} left; nothing was made",
-                        site=self.api.site,
-                        vm=vm,
-                        todo="Free space there, or name another pool",
-                    )
-                return
-        raise NotFound(
-            f"the node '{node}' has no active storage '{storage}' for disks; there are "
-            + (", ".join(sorted(str(one["storage"]) for one in there)) or "none"),
-            site=self.api.site,
-            vm=vm,
-            todo="Name another pool in the fleet file, or let that storage take disk images",
-        )
 
     def upload(self, node: str, path: Path, vm: str, progress: Progress) -> Upload:
         """Bring a qcow2 file to a storage of `node` that takes imports. One that is there already, under the same hash

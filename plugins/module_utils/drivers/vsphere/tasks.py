@@ -36,8 +36,8 @@ class Tasks:
     def finish(self, task: Any, doing: str, vm: str, progress: Progress = silent, timeout: float = TASK_WAIT) -> Any:
         """Follow `task` to its end; its result. Raises the contract's error for the fault that it ended with.
 
-        A task that outlasts `timeout`, or that vCenter does not know any more, is not failed, its outcome is unknown, as
-        it is where vCenter falls silent.
+        A task that outlasts `timeout`, or that vCenter does not know any more, is not failed, its outcome is unknown,
+        as it is where vCenter falls silent.
         """
         end, pause, said = time.monotonic() + timeout, _FIRST, time.monotonic()
         looked = said
