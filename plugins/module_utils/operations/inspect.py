@@ -44,7 +44,7 @@ def look(
     ]
 
     there = {(vm.site, vm.owner.vm): vm for vm in ours}
-    unseen: list[DriverError] = []
+    unseen: surveys.Unseen = []
     surveyed = surveys.of(drivers, seen, unseen if every else None) if "sites" in gather else {}
 
     shown = seen if every else ours
@@ -66,7 +66,7 @@ def look(
             for name, vm in hosts.of_fleet(fleet, ours).items()
             if (found := hosts.variables(fleet, vm))
         },
-        "notes": [*surveys.unseen(unseen), *(note for survey in surveyed.values() for note in survey.notes)],
+        "notes": [*surveys.sentences(unseen), *(note for survey in surveyed.values() for note in survey.notes)],
         "missing": [
             f"VM '{name}' at site '{site}': the fleet file names it, and the site has no VM with its mark. Make it "
             "with provision or bring it back with restore, or name the others with fleet_vms."
@@ -90,21 +90,23 @@ def look(
 
 
 def _snapshots(
-    drivers: Mapping[str, Driver], vms: Sequence[VM], parallel: int, unseen: list[DriverError] | None
+    drivers: Mapping[str, Driver], vms: Sequence[VM], parallel: int, unseen: surveys.Unseen | None
 ) -> dict[tuple[str, str], Sequence[Snapshot]]:
-    """The snapshots by site and UUID. Why one VM could not be asked goes to `unseen`, and is raised where that is None.
-    """
+    """The snapshots by site and UUID. Why some could not be asked goes to `unseen`; where that is None it is raised."""
     found: dict[tuple[str, str], Sequence[Snapshot]] = {}
     able = [vm for vm in vms if Capability.SNAPSHOT in drivers[vm.site].capabilities]
     for name in sorted({vm.site for vm in able}):
-        told = drivers[name].snapshots_of_all([vm for vm in able if vm.site == name])
-        found |= {(name, uuid): snapshots for uuid, snapshots in (told or {}).items()}
+        try:
+            told = drivers[name].snapshots_of_all([vm for vm in able if vm.site == name])
+        except DriverError as error:
+            surveys.not_seen("snapshots", error, unseen)
+            able = [vm for vm in able if vm.site != name]
+        else:
+            found |= {(name, uuid): snapshots for uuid, snapshots in (told or {}).items()}
     rest = [vm for vm in able if (vm.site, str(vm.uuid)) not in found]
 
     def failed(_vm: VM, error: Exception) -> None:
-        if unseen is None or not isinstance(error, DriverError):
-            raise error
-        unseen.append(error)
+        surveys.not_seen("snapshots", error, unseen)
 
     asked = each(rest, lambda vm: drivers[vm.site].snapshots(vm), failed, parallel)
     alone = zip(rest, asked, strict=True)

@@ -10,10 +10,11 @@ from ..model.fleet import Site
 from ..model.units import format_time
 from ..model.vm import VM
 
+Unseen = list[tuple[str, DriverError]]  # what was not seen, and why
 _NAMED = 5  # VMs that one sentence names
 
 
-def of(drivers: Mapping[str, Driver], seen: Iterable[VM], unseen: list[DriverError] | None = None) -> dict[str, Survey]:
+def of(drivers: Mapping[str, Driver], seen: Iterable[VM], unseen: Unseen | None = None) -> dict[str, Survey]:
     """The survey of each site whose platform can do it; `seen` are all VMs of the sites. Why one could not be made goes
     to `unseen`, and is raised where that is None."""
     by_site: dict[str, list[VM]] = {name: [] for name in drivers}
@@ -26,26 +27,33 @@ def of(drivers: Mapping[str, Driver], seen: Iterable[VM], unseen: list[DriverErr
         try:
             found[name] = driver.survey(by_site[name])
         except DriverError as error:
-            if unseen is None:
-                raise
-            unseen.append(error)
+            not_seen("hosts, storages and backups", error, unseen)
     return found
 
 
-def unseen(errors: Iterable[DriverError]) -> list[str]:
-    """A sentence for each thing that could not be seen, and its reason; VMs that share one are named together."""
-    reasons: dict[tuple[str, str, str], list[str]] = {}
-    for error in errors:
-        reasons.setdefault((error.site, error.what.rstrip("."), error.todo.rstrip(".")), []).append(error.vm or "")
-    found = []
-    for (site, what, todo), names in reasons.items():
-        vms = sorted(filter(None, names))
-        rest = [f"{len(vms) - _NAMED} more"] if len(vms) > _NAMED else []
-        *some, last = [*vms[:_NAMED], *rest] or [""]
-        named = " and ".join(filter(None, [", ".join(some), last]))
-        seen = f"the snapshots of {named}" if vms else "hosts and storages"
-        found.append(f"Not seen at site '{site}': {seen}. {what[:1].upper()}{what[1:]}.{f' {todo}.' if todo else ''}")
-    return found
+def not_seen(what: str, error: Exception, unseen: Unseen | None) -> None:
+    """Note that `what` could not be seen. Raises the error where nobody notes it, and what is no error of a site."""
+    if unseen is None or not isinstance(error, DriverError):
+        raise error
+    unseen.append((what, error))
+
+
+def sentences(unseen: Unseen) -> list[str]:
+    """A sentence for each thing that was not seen, and its reason; VMs that share one are named together."""
+    reasons: dict[tuple[str, str, str, str], list[str]] = {}
+    for what, error in unseen:
+        key = (what, error.site, error.what.rstrip("."), error.todo.rstrip("."))
+        reasons.setdefault(key, []).extend([error.vm] if error.vm else [])
+    return [
+        f"Not seen at site '{site}': {what}{_of(vms)}. {why[:1].upper()}{why[1:]}.{f' {todo}.' if todo else ''}"
+        for (what, site, why, todo), vms in reasons.items()
+    ]
+
+
+def _of(vms: list[str]) -> str:
+    """`` of a, b and 3 more``."""
+    names = sorted(vms)[:_NAMED] + ([f"{len(vms) - _NAMED} more"] if len(vms) > _NAMED else [])
+    return f" of {' and '.join(filter(None, [', '.join(names[:-1]), names[-1]]))}" if names else ""
 
 
 def of_vm(survey: Survey, vm: VM) -> dict[str, Any]:

@@ -144,7 +144,7 @@ def test_a_node_that_does_not_answer_leaves_what_it_has_unknown(
     main(["inspect", "--site", world.access.name, "--fleet", str(sites)])
     told = " ".join(capsys.readouterr().out.split())
     assert told.count("Not seen") == 2
-    assert f"Not seen at site 'pve': the snapshots of {world.names}-alike and {world.names}-lost. Unable to " in told
+    assert f"Not seen at site 'pve': snapshots of {world.names}-alike and {world.names}-lost. Unable to " in told
     assert "Not seen at site 'pve': backups and unused disks. The node pve2 does not answer." in told
     assert "No route to host" in told
 

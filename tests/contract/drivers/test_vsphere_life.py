@@ -70,8 +70,10 @@ def test_snapshots_of_a_whole_site_come_in_one_conversation(
 
     monkeypatch.setattr(driver.session._stub, "InvokeMethod", counted)
     assert driver.snapshots_of_all(vms) == wanted
-    assert [len(found) for found in wanted.values()] == [3, 1, 0]
-    assert asked == ["CreateContainerView", "RetrievePropertiesEx", "DestroyView"]
+    sizes = [[snapshot.size for snapshot in found] for found in wanted.values()]
+    assert sizes == [[1 << 20, 2 << 20, 3 << 20], [1 << 20], []]
+    # The files are asked for once, and of those alone that have a snapshot.
+    assert asked == ["CreateContainerView", "RetrievePropertiesEx", "DestroyView", "RetrievePropertiesEx"]
     assert driver.snapshots_of_all(vms[:1]).keys() == {str(vms[0].uuid)}
 
 

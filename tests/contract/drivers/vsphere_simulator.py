@@ -46,6 +46,7 @@ CHANGES: dict[str, list[tuple[str, str]]] = {
         ("\t\tsnapshot.Config = *vm.Config\n\n\t\tMap.Put(snapshot)",
          "\t\tsnapshot.Config = copyConfig(*vm.Config)\n\n\t\tMap.Put(snapshot)\n"
          "\t\tmemories[snapshot.Self] = req.Memory\n\t\tvm.freeze(snapshot.Self)"),
+        ("\t\tsnapshot.createSnapshotFiles()\n", "\t\tsnapshot.createSnapshotFiles()\n\t\tvm.grow(treeItem.Id)\n"),
     ],
     "snapshot.go": [
         (") RemoveSnapshotTask(ctx *Context", ") removeUnleased(ctx *Context"),

@@ -7,10 +7,13 @@ with vCenter's own id: what is deleted or gone back to is never another one.
 from __future__ import annotations
 
 import collections
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from .. import snapshot_note
-from ..driver import Conflict, Failed, NotFound, Progress, Snapshot
+from ..driver import Conflict, Failed, NotFound, Progress, Snapshot, Unknown, Unreachable
 from ..snapshot_note import PREFIX
 from .connection import Session
 from .sdk import vim
@@ -25,15 +28,19 @@ class Snapshots:
 
     def every(self, obj: Any, vm: str) -> list[Snapshot]:
         """A VM's snapshots, oldest first; those of others bear no operation."""
-        return snapshot_note.oldest_first(found for found, _node in self._tree(obj, vm))
+        return _sized(self._tree(obj, vm), self._layouts([obj], vm).get(obj._moId))
 
     def all(self) -> dict[str, list[Snapshot]]:
-        """The snapshots of all VMs of the site by vCenter's id of the VM, oldest first, in one conversation."""
+        """The snapshots of all VMs of the site by vCenter's id of the VM, oldest first, in two questions: the
+        files are asked for where there is a snapshot alone."""
         found = self.session.survey({vim.VirtualMachine: ["snapshot"]}, "list the snapshots")
-        return {
-            str(obj._moId): snapshot_note.oldest_first(one for one, _node in _nodes(its.get("snapshot")))
-            for obj, its in found
-        }
+        layouts = self._layouts([obj for obj, its in found if its.get("snapshot")])
+        return {str(obj._moId): _sized(_nodes(its.get("snapshot")), layouts.get(obj._moId)) for obj, its in found}
+
+    def _layouts(self, objects: Sequence[Any], vm: str | None = None) -> dict[str, Any]:
+        """The files of VMs by vCenter's id."""
+        pairs = self.session.pairs(objects, ["layoutEx"], "look at the files of the snapshots", vm) if objects else []
+        return {obj._moId: its["layoutEx"] for obj, its in pairs if "layoutEx" in its}
 
     def _tree(self, obj: Any, vm: str) -> list[tuple[Snapshot, Any]]:
         found = self.session.properties([obj], ["snapshot"], "list the snapshots", vm)
@@ -41,23 +48,32 @@ class Snapshots:
 
     def take(self, obj: Any, vm: str, operation: str, description: str, hold: bool, running: bool) -> Snapshot:
         """Take a snapshot with the operation's id in its name; the one that is there already is adopted."""
-        for snapshot in self.every(obj, vm):
-            if snapshot.operation == operation:
-                return snapshot
+        found = self._of(obj, vm, operation)
+        if found is not None:
+            return found
         text = snapshot_note.written(operation, description, hold)
-        # With its memory, so that the way back is to the same moment.
-        self.tasks.run(
-            "take a snapshot", lambda: obj.CreateSnapshot_Task(PREFIX + operation, text, running, False), vm
-        )
-        for snapshot in self.every(obj, vm):
-            if snapshot.operation == operation:
-                return snapshot
+        try:  # with its memory, so that the way back is to the same moment
+            self.tasks.run(
+                "take a snapshot", lambda: obj.CreateSnapshot_Task(PREFIX + operation, text, running, False), vm
+            )
+        except Unknown:  # where vCenter heard us, though its answer was lost, it has the snapshot
+            with contextlib.suppress(Unreachable):
+                found = self._of(obj, vm, operation)
+            if found is None:
+                raise
+        found = found or self._of(obj, vm, operation)
+        if found is not None:
+            return found
         raise Failed(
             "vCenter reported the snapshot as taken, yet does not list it",
             site=self.session.site,
             vm=vm,
             todo="Take it again; do not rely on this one",
         )
+
+    def _of(self, obj: Any, vm: str, operation: str) -> Snapshot | None:
+        """The snapshot that an operation took."""
+        return next((one for one in self.every(obj, vm) if one.operation == operation), None)
 
     def reference(self, obj: Any, vm: str, prefix: str, text: str) -> Any:
         """vCenter's reference of the one snapshot whose name begins so and that says so. Raises Failed."""
@@ -133,6 +149,33 @@ def _nodes(info: Any) -> list[tuple[Snapshot, Any]]:
         return str(node.name) if names[str(node.name)] == 1 else _whole(node)
 
     return [(_read(node, id_(node), id_(parent) if parent else None), node) for node, parent in nodes]
+
+
+def _sized(nodes: Sequence[tuple[Snapshot, Any]], layout: Any) -> list[Snapshot]:
+    """The snapshots with their sizes, oldest first."""
+    known = sizes(layout) if layout is not None else {}
+    return snapshot_note.oldest_first(replace(found, size=known.get(node.snapshot._moId)) for found, node in nodes)
+
+
+def sizes(layout: Any) -> dict[str, int]:
+    """What each snapshot holds, in bytes, by vCenter's id: its memory, and of each disk the next files after its own,
+    which take what was written since. `layout` is the VM's ``layoutEx``."""
+    bytes_of = {file.key: int(file.size or 0) for file in layout.file}
+    taken = {one.key._moId: _chains(one.disk) for one in layout.snapshot}
+    states = [*taken.values(), _chains(layout.disk)]
+    found = {}
+    for one in layout.snapshot:
+        held = {one.dataKey, one.memoryKey}
+        for disk, chain in taken[one.key._moId].items():
+            later = [state[disk] for state in states if chain < state.get(disk, frozenset())]
+            held.update(*(state - chain for state in later if not any(other < state for other in later)))
+        found[one.key._moId] = sum(bytes_of.get(key, 0) for key in held)
+    return found
+
+
+def _chains(disks: Any) -> dict[int, frozenset[int]]:
+    """The files that make up each disk."""
+    return {disk.key: frozenset(key for unit in disk.chain for key in unit.fileKey) for disk in disks}
 
 
 def _whole(node: Any) -> str:

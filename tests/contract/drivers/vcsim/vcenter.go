@@ -445,3 +445,15 @@ func (vm *VirtualMachine) AnswerVM(ctx *Context, req *types.AnswerVM) soap.HasFa
 	waiting[vm.Self].Run()
 	return &methods.AnswerVMBody{Res: &types.AnswerVMResponse{}}
 }
+
+// grow gives each disk the file that takes what is written after a snapshot: 1 MiB for the first, 2 for the second…
+func (vm *VirtualMachine) grow(id int32) {
+	layout := append([]types.VirtualMachineFileLayoutExDiskLayout(nil), vm.LayoutEx.Disk...)
+	for i := range layout {
+		name := fmt.Sprintf("%s/%d-%06d-delta.vmdk", vm.Name, layout[i].Key, id)
+		key := vm.addFileLayoutEx(object.DatastorePath{Datastore: "LocalDS_0", Path: name}, int64(id)<<20)
+		unit := types.VirtualMachineFileLayoutExDiskUnit{FileKey: []int32{key}}
+		layout[i].Chain = append(append([]types.VirtualMachineFileLayoutExDiskUnit(nil), layout[i].Chain...), unit)
+	}
+	vm.LayoutEx.Disk = layout
+}
