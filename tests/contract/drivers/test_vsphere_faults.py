@@ -353,12 +353,47 @@ def test_what_is_not_heard_is_said_to_be_unknown(
     driver = through(world, proxy, pve_pki[0])
     vm = world.made(**BEFORE)
     proxy.arm()
-    driver.take_snapshot(vm, "first")
-    at = proxy.calls.index("CreateSnapshot_Task") + 1
+    first = driver.take_snapshot(vm, "first")
+    proxy.arm()
+    driver.delete_snapshot(vm, first)
+    at = proxy.calls.index("RemoveSnapshot_Task") + 1
+    second = driver.take_snapshot(vm, "second")
     proxy.arm("answer dropped", at)
-    with pytest.raises(DriverError, match=r"unable to take a snapshot .*whether it was done is not known.*the run"):
-        driver.take_snapshot(vm, "op")
-    assert [one.operation for one in driver.snapshots(vm)] == ["first", "op"]
+    with pytest.raises(Unknown, match=r"unable to delete the snapshot .*whether it was done is not known.*the run"):
+        driver.delete_snapshot(vm, second)
+    assert driver.snapshots(vm) == []
+    driver.close()
+
+
+@on_vsphere
+@pytest.mark.parametrize("heard", [True, False])
+@pytest.mark.parametrize(("call", "on", "act", "holds"), [
+    ("PowerOnVM_Task", False, lambda driver, vm: driver.power(vm, "on"), lambda driver, vm: vm.power == "on"),
+    ("PowerOffVM_Task", True, lambda driver, vm: driver.power(vm, "off", force=True),
+     lambda driver, vm: vm.power == "off"),
+    ("ShutdownGuest", True, lambda driver, vm: driver.power(vm, "off"), lambda driver, vm: vm.power == "off"),
+    ("CreateSnapshot_Task", False, lambda driver, vm: driver.take_snapshot(vm, "op"),
+     lambda driver, vm: [one.operation for one in driver.snapshots(vm)] == ["op"]),
+])  # fmt: skip
+def test_what_shows_that_it_was_done_is_done_though_the_answer_was_lost(
+    world: VsphereWorld, proxy: Proxy, pve_pki: tuple[str, str], monkeypatch: pytest.MonkeyPatch, call: str, on: bool,
+    act: Callable[[Driver, VM], object], holds: Callable[[Driver, VM], bool], heard: bool,
+) -> None:
+    monkeypatch.setattr(connection, "_PAUSE", 0.0)
+    driver: Any = through(world, proxy, pve_pki[0])
+    driver.power_of.settle = 0.0
+    other, vm = world.made("other", on=on, **BEFORE), world.made("a", on=on, **BEFORE)
+    proxy.arm()
+    act(driver, other)
+    proxy.arm("answer dropped" if heard else "dropped", proxy.calls.index(call) + 1)
+    if heard:
+        act(driver, vm)
+    else:
+        with pytest.raises(Unknown, match="whether it was done is not known"):
+            act(driver, vm)
+    assert proxy.struck
+    assert proxy.calls.count(call) == 1
+    assert holds(world.driver, world.driver.get(vm.name)) is heard
     driver.close()
 
 

@@ -6,13 +6,25 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ..driver import ALLOW_FORCE, Conflict, Failed, NotFound, Progress, StillOn, still_paused
+from ..driver import (
+    ALLOW_FORCE,
+    Conflict,
+    DriverError,
+    Failed,
+    NotFound,
+    Progress,
+    StillOn,
+    Unknown,
+    Unreachable,
+    still_paused,
+)
 from . import questions
 from .connection import Session
 from .tasks import Tasks
 
 _POLL = 0.2
 SETTLE = 60.0  # seconds until what a task reported must show
+_HEARD = 15.0  # seconds until what was asked for without an answer shows, if it was heard
 
 
 class Power:
@@ -72,6 +84,8 @@ class Power:
         except Conflict:  # it went off by itself in this moment
             if self.state(obj, name) != "poweredOff":
                 raise
+        except Unknown as error:
+            self._heard(obj, name, "poweredOff", doing, error)
         self._settled(obj, name, "poweredOff", timeout, doing, StillOn(
             f"the guest did not shut down within {timeout:.0f} s; it was left running",
             site=self.session.site,
@@ -90,9 +104,18 @@ class Power:
         except Conflict:  # it is so already: somebody else was faster
             if self.state(obj, name) != wanted:
                 raise
+        except Unknown as error:
+            self._heard(obj, name, wanted, doing, error)
+
+    def _heard(self, obj: Any, name: str, wanted: str, doing: str, error: Unknown) -> None:
+        """Raise `error` unless the VM shows within a moment that vCenter heard us, though its answer was lost."""
+        try:
+            self._settled(obj, name, wanted, min(self.settle, _HEARD), doing, error)
+        except Unreachable:
+            raise error from None
 
     def _settled(
-        self, obj: Any, name: str, wanted: str, timeout: float, doing: str, error: Failed | None = None
+        self, obj: Any, name: str, wanted: str, timeout: float, doing: str, error: DriverError | None = None
     ) -> None:
         """Look until the VM is as it was asked for."""
         end = time.monotonic() + timeout
