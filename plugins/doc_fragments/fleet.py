@@ -20,7 +20,7 @@ options:
     elements: str
     default: []
   parallel:
-    description: How many VMs are worked on at once. The most that a site allows if unset.
+    description: How many VMs are worked on at once, in all. If unset, as many of each site as it allows.
     type: int
   credentials:
     description: Credentials by the name of their site, as from Ansible Vault; they go before the environment and before

@@ -43,11 +43,16 @@ options:
       whole fleet.
     type: bool
     default: false
+  max_fail:
+    description: How many VMs may fail, in all, before no further wave is begun. A wave that was begun is finished.
+    type: int
+    default: 0
   waves:
     description:
       - In how many steps the VMs with something to do are worked on, as Ansible's C(serial) has it. Each is a number of
         VMs or a percentage of them; the last one is that of all further waves.
-      - The first VM is the canary. After a wave in which a VM failed none is begun, and each VM that was left says so.
+      - The first VM is the canary. After a wave in which a VM failed none is begun, and each VM that was left says so;
+        O(max_fail) lets some fail.
     type: list
     elements: str
     default: ["1", "5%", "25%", "100%"]
@@ -131,6 +136,7 @@ def main():
             "allow_force": {"type": "bool", "default": False},
             "allow_replace": {"type": "bool", "default": False},
             "delete_orphans": {"type": "bool", "default": False},
+            "max_fail": {"type": "int", "default": 0},
             "waves": {"type": "list", "elements": "str", "default": ["1", "5%", "25%", "100%"]},
             "wait": {"type": "bool", "default": True},
         },
@@ -152,6 +158,7 @@ def main():
             wait=module.params["wait"],
             progress=progress,
             waves=module.params["waves"],
+            max_fail=module.params["max_fail"],
         )
     diff = {
         side: {outcome.vm: outcome.diff[side] for outcome in outcomes if outcome.diff} for side in ("before", "after")

@@ -329,9 +329,9 @@ class Driver(ABC):
 
     def check_run(self, plans: Sequence[VMPlan]) -> None:  # noqa: B027 (a platform that cannot tell refuses nothing)
         """Raise the contract's error where the site lacks what these plans need together: Denied for a right of the
-        account, with its name and that of the object, Conflict for room in a pool, with what is needed and free, NotFound
-        for a template, with the nearest names. A disk counts with its whole size, where the platform does not promise
-        more than there is, and one that grows with what it gains. Changes nothing."""
+        account, with its name and that of the object, Conflict for room in a pool, with what is needed and free,
+        NotFound for a template, with the nearest names. A disk counts with its whole size, where the platform does not
+        promise more than there is, and one that grows with what it gains. Changes nothing."""
 
     @abstractmethod
     def refine(self, change: Change, actual: VM) -> str:

@@ -62,7 +62,10 @@ class FleetErrors(ModelErrors):
 
 
 class Impossible(ModelError):
-    """A change that Muster will not make, because it would lose data or cannot be done."""
+    """A change that Muster will not make, because it would lose data or cannot be done. The plan of a fleet notes whose
+    it is: `vm` and `site` are names."""
+
+    vm = site = ""
 
 
 def format_path(keys: Sequence[str | int]) -> str:

@@ -81,12 +81,12 @@ def plan_fleet(fleet: Fleet, actual: Iterable[VM], refine: Refine | None = None,
     """
     seen = list(actual)
     marked: dict[str, list[VM]] = {}
-    strangers: dict[tuple[str, str], VM] = {}
+    strangers: dict[tuple[str, str], list[VM]] = {}
     for vm in seen:
         if vm.mark is not None and vm.mark.fleet == fleet.name:
             marked.setdefault(vm.mark.vm, []).append(vm)
         else:
-            strangers[vm.site, vm.name] = vm
+            strangers.setdefault((vm.site, vm.name), []).append(vm)
     create: list[VMPlan] = []
     change: list[VMPlan] = []
     unchanged: list[VMPlan] = []
@@ -96,6 +96,7 @@ def plan_fleet(fleet: Fleet, actual: Iterable[VM], refine: Refine | None = None,
             found = _match(desired, marked.pop(desired.name, []), strangers)
             changes, notes = compare(desired, found, refine)
         except Impossible as error:
+            error.vm, error.site = desired.name, desired.site
             refused.append(error)
             continue
         part = VMPlan(desired, found, tuple(changes), tuple(notes))
@@ -104,9 +105,11 @@ def plan_fleet(fleet: Fleet, actual: Iterable[VM], refine: Refine | None = None,
     deletions = []
     for vm in orphans if delete else ():
         if (vm["protection"] or {}).get("deletion"):
-            refused.append(Impossible(
+            error = Impossible(
                 f"VM '{vm.name}' at site '{vm.site}' is not in the fleet file any more and is protected from deletion; "
-                "it stays. Put it back into the file and remove the protection in a run of its own, or keep it."))
+                "it stays. Put it back into the file and remove the protection in a run of its own, or keep it.")
+            error.vm, error.site = vm.name, vm.site
+            refused.append(error)
         else:
             deletions.append(VMPlan(None, vm, (Change((), dict(vm.spec), None, "delete", "it left the fleet file"),)))
     steps = [*create, *change, *deletions]
@@ -128,7 +131,7 @@ def fingerprint(vm: VM) -> str:
     return _sha256(_shape(vm))
 
 
-def _match(desired: VM, marked: list[VM], strangers: Mapping[tuple[str, str], VM]) -> VM | None:
+def _match(desired: VM, marked: list[VM], strangers: Mapping[tuple[str, str], list[VM]]) -> VM | None:
     """The VM that is `desired`; None if it is proven that there is none. Raises `Impossible`."""
     where = f"VM '{desired.name}' at site '{desired.site}'"
     if len({vm.uuid for vm in marked}) == 1:  # somebody moved it into another site of its vCenter, and both show it
@@ -137,16 +140,23 @@ def _match(desired: VM, marked: list[VM], strangers: Mapping[tuple[str, str], VM
         twins = " and ".join(f"{vm.uuid} at '{vm.site}' ('{vm.name}')" for vm in marked)
         raise Impossible(f"{where} is there twice: {twins} bear its mark. Both stay as they are: remove the mark of "
                          "the one that is not meant.")
-    stranger = strangers.get((desired.site, desired.name))
-    if stranger is not None:
+    theirs = strangers.get((desired.site, desired.name), [])
+    if len(theirs) > 1:
+        raise Impossible(f"{where} cannot be made: {len(theirs)} VMs of that name are there already, "
+                         f"{' and '.join(f'{vm.uuid} ({_owner(vm)})' for vm in theirs)}. They stay as they are: rename "
+                         "this one, or those.")
+    for stranger in theirs:
         if stranger.state.get("unreadable"):
             raise Impossible(f"{where} cannot be made: a VM of that name is there already, and its configuration "
                              "cannot be read now, so nobody can tell whose it is. It stays as it is: look at its "
                              "host and its datastore, then run again.")
-        owner = f"belongs to fleet '{stranger.mark.fleet}'" if stranger.mark else "is not Muster's"
-        raise Impossible(f"{where} cannot be made: a VM of that name is there already ({stranger.uuid}) and {owner}. "
-                         "It stays as it is: rename one of the two, or adopt it.")
+        raise Impossible(f"{where} cannot be made: a VM of that name is there already ({stranger.uuid}) and "
+                         f"{_owner(stranger)}. It stays as it is: rename one of the two, or adopt it.")
     return None
+
+
+def _owner(stranger: VM) -> str:
+    return f"belongs to fleet '{stranger.mark.fleet}'" if stranger.mark else "is not Muster's"
 
 
 def _shape(vm: VM) -> dict[str, Any]:

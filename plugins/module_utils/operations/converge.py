@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..drivers.driver import Capability, Conflict, Driver, DriverError, Progress, Template, silent
-from ..model.errors import Impossible, ModelError
+from ..model.errors import ModelError
 from ..model.fleet import Fleet
 from ..model.fleet_planner import FleetPlan, VMPlan, plan_fleet
 from ..model.planner import Change, describe, render
@@ -82,17 +83,18 @@ def converge(
     wait: bool = True,
     progress: Progress = silent,
     waves: Sequence[str] = (),
+    max_fail: int = 0,
 ) -> list[Outcome]:
-    """Do what `make_plan` says, VMs side by side; in check mode only say it.
+    """Do what `make_plan` says, VMs side by side; in check mode only say it. Each VM of the plan has its outcome.
 
     What cannot be done is found before anything changes: then nothing is changed at all. One VM that fails later does
-    not stop the others of its wave; no later wave is begun. `waves` are their sizes; without any there is one.
+    not stop the others of its wave; no later wave is begun once more than `max_fail` have. `waves` are their sizes;
+    without any there is one.
     """
     allowed = allowed or Allowed()
     waves_of((), waves)  # what is no size is refused before anything is asked
     plan = make_plan(fleet, drivers, names, allowed)
-    refused = {id(error): error for error in plan.refused}
-    blocked = [_refusal(error) for error in refused.values()]
+    blocked = [Outcome(error.vm, error.site, error=str(error)) for error in plan.refused]
     blocked += [outcome for part in (*plan.create, *plan.change) for outcome in _blocked(part, drivers, allowed)]
     if not blocked:
         made = [part.vm for part in (*plan.create, *plan.change) if part.how in ("create", "replace")]
@@ -100,41 +102,44 @@ def converge(
         blocked = [Outcome(vm.name, vm.site, error=lacking[vm.name]) for vm in made if vm.name in lacking]
     if not blocked:
         blocked = _blocked_together((*plan.create, *plan.change, *plan.delete), drivers)
-    if blocked:
-        return blocked
-    operation = new_operation("converge")
     unfinished = [part for part in plan.unchanged if _unfinished(part)]
     steps = [*plan.create, *plan.change, *unfinished, *plan.delete]
+    left = [_unchanged(part) for part in plan.unchanged if part not in unfinished]
+    if blocked:
+        named = {outcome.vm for outcome in blocked}
+        others = [_not_begun(part, f"VM '{blocked[0].vm}' was refused") for part in steps if part.vm.name not in named]
+        return _in_order(fleet, [*blocked, *others, *left])
+    operation = new_operation("converge")
     done = [_predicted(part) for part in steps] if check else []
     for wave in [] if check else waves_of(steps, waves):
-        failed = next((outcome for outcome in done if outcome.error), None)
-        if failed is not None:
-            done += [_not_begun(part.vm, failed) for part in wave]
+        failed = [outcome.vm for outcome in done if outcome.error and outcome.how != NOT_BEGUN]
+        if len(failed) > max_fail:
+            done += [_not_begun(part, f"VM '{failed[0]}' failed in an earlier wave") for part in wave]
             continue
         tried = each(
             wave,
             lambda part: _carry_out(part, fleet, drivers, allowed, operation, wait, progress),
-            lambda part, error: Outcome(part.vm.name, part.vm.site, changed=False, error=str(error)),
+            lambda part, error: Outcome(
+                part.vm.name, part.vm.site, part.actual.uuid if part.actual else None, error=str(error)
+            ),
             width(fleet, drivers, parallel),
+            lambda part: part.vm.site,
         )
         done += _read_back(fleet, drivers, allowed, tried)
-    done += [_unchanged(part) for part in plan.unchanged if part not in unfinished]
+    return _in_order(fleet, [*done, *left])
+
+
+def _in_order(fleet: Fleet, done: Sequence[Outcome]) -> list[Outcome]:
     order = {vm.name: index for index, vm in enumerate(fleet.vms)}
     return sorted(done, key=lambda outcome: order.get(outcome.vm, len(order)))
 
 
-def _refusal(error: Impossible) -> Outcome:
-    return Outcome("", "", error=str(error))
-
-
-def _not_begun(vm: VM, failed: Outcome) -> Outcome:
+def _not_begun(part: VMPlan, why: str) -> Outcome:
+    vm = part.vm
     error = Conflict(
-        f"it was not begun and is as it was, because VM '{failed.vm}' failed in an earlier wave",
-        site=vm.site,
-        vm=vm.name,
-        todo=f"Mend VM '{failed.vm}', then run again",
+        f"it was not begun and is as it was, because {why}", site=vm.site, vm=vm.name, todo="Mend that, then run again"
     )
-    return Outcome(vm.name, vm.site, how=NOT_BEGUN, error=str(error))
+    return Outcome(vm.name, vm.site, part.actual.uuid if part.actual else None, how=NOT_BEGUN, error=str(error))
 
 
 def _blocked(part: VMPlan, drivers: Mapping[str, Driver], allowed: Allowed) -> list[Outcome]:
@@ -180,7 +185,8 @@ def _blocked_together(parts: Sequence[VMPlan], drivers: Mapping[str, Driver]) ->
         try:
             drivers[site].check_run([part for part in parts if part.vm.site == site])
         except DriverError as error:
-            found.append(Outcome("", site, error=str(error)))
+            its = [part.vm for part in parts if part.vm.site == site]
+            found += [Outcome(vm.name, site, error=str(error)) for vm in its if error.vm in (None, vm.name)]
     return found
 
 
@@ -219,25 +225,17 @@ def _carry_out(
     if desired is None:
         driver.delete(part.there, progress)
         return predicted
-    mark = Mark(desired.owner.fleet, desired.owner.vm, operation)
-    if actual is None or part.how == "replace":
-        image = images.resolve(fleet.sites[desired.site], desired, progress)
-        if image is not None:
-            driver.needs(Capability.TEMPLATE if isinstance(image, Template) else Capability.IMAGE, desired)
-        if actual is not None:
-            driver.delete(actual, progress)
-        now = driver.create(desired, mark, image, progress)
-        if desired["power"] != "off":
-            now = driver.power(now, "on", progress)
-    else:
-        now = driver.apply(desired, actual, part.changes, progress, allowed.force)
-    if actual is not None and _unfinished(part) and now.power != "on":
-        now = driver.power(now, "on", progress)
-    restarted = part.how in ("create", "replace", "power_cycle") or (
-        actual is not None and (actual.power != "on" or _unfinished(part))
-    )
-    if wait and restarted and now.power == "on" and desired["image"]:
-        now = driver.wait_ready(now, progress)
+    now, error = None, ""
+    try:
+        for step in _steps(part, desired, fleet, driver, allowed, operation, wait, progress):
+            now = step
+    except (DriverError, ModelError) as failure:
+        now = now or _touched(driver, actual)
+        if now is None:
+            raise
+        error = str(failure)
+    if now is None:
+        raise AssertionError(f"nothing was done to VM '{desired.name}'")
     return Outcome(
         desired.name,
         desired.site,
@@ -246,12 +244,57 @@ def _carry_out(
         part.how,
         predicted.changes,
         predicted.diff,
-        "",
+        error,
         now.power,
         str(now.state.get("address", "")),
         part.notes,
         round(time.monotonic() - start, 1),
     )
+
+
+def _steps(
+    part: VMPlan,
+    desired: VM,
+    fleet: Fleet,
+    driver: Driver,
+    allowed: Allowed,
+    operation: str,
+    wait: bool,
+    progress: Progress,
+) -> Iterator[VM]:
+    """Make or change the VM of a plan: it, as it is after each step that is done."""
+    actual = part.actual
+    if actual is None or part.how == "replace":
+        mark = Mark(desired.owner.fleet, desired.owner.vm, operation)
+        image = images.resolve(fleet.sites[desired.site], desired, progress)
+        if image is not None:
+            driver.needs(Capability.TEMPLATE if isinstance(image, Template) else Capability.IMAGE, desired)
+        if actual is not None:
+            driver.delete(actual, progress)
+            yield VM(desired.name, desired.site, {}, state={"power": ""})  # it is gone
+        yield (now := driver.create(desired, mark, image, progress))
+        if desired["power"] != "off":
+            yield (now := driver.power(now, "on", progress))
+    else:
+        yield (now := driver.apply(desired, actual, part.changes, progress, allowed.force))
+    if actual is not None and _unfinished(part) and now.power != "on":
+        yield (now := driver.power(now, "on", progress))
+    restarted = part.how in ("create", "replace", "power_cycle") or (
+        actual is not None and (actual.power != "on" or _unfinished(part))
+    )
+    if wait and restarted and now.power == "on" and desired["image"]:
+        yield driver.wait_ready(now, progress)
+
+
+def _touched(driver: Driver, actual: VM | None) -> VM | None:
+    """The VM as it is after a change that failed, where it is not as before; None where it is, or nobody can say."""
+    if actual is None:
+        return None
+    with contextlib.suppress(DriverError):
+        now = driver.again(actual)
+        switched = {now.power, actual.power} == {"on", "off"}
+        return now if switched or {**now.spec, "power": ""} != {**actual.spec, "power": ""} else None
+    return None
 
 
 def _read_back(
@@ -341,4 +384,10 @@ def remove(
             {"before": {"exists": True}, "after": {"exists": False}},
         )
 
-    return each(list(wanted), work, lambda key, error: Outcome(wanted[key].name, key[0], error=str(error)), 4)
+    return each(
+        list(wanted),
+        work,
+        lambda key, error: Outcome(wanted[key].name, key[0], error=str(error)),
+        width(fleet, drivers, None),
+        lambda key: key[0],
+    )

@@ -13,7 +13,7 @@ from ..model.vm import VM
 from . import health, hosts, surveys
 from .backup import repository_of
 from .converge import see
-from .session import chosen, each, width
+from .session import Width, chosen, each, width
 
 
 def look(
@@ -90,7 +90,7 @@ def look(
 
 
 def _snapshots(
-    drivers: Mapping[str, Driver], vms: Sequence[VM], parallel: int, unseen: surveys.Unseen | None
+    drivers: Mapping[str, Driver], vms: Sequence[VM], parallel: Width, unseen: surveys.Unseen | None
 ) -> dict[tuple[str, str], Sequence[Snapshot]]:
     """The snapshots by site and UUID. Why some could not be asked goes to `unseen`; where that is None it is raised."""
     found: dict[tuple[str, str], Sequence[Snapshot]] = {}

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from ..model.vm import VM
 FILE_LIMIT = 1 << 20
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Width = int | Mapping[str, int]  # VMs that are worked on at once: in all, or of each site by its name
 
 
 def read_fleet(path: str | Path) -> Fleet:
@@ -128,9 +130,13 @@ def only(marked: Iterable[VM]) -> list[VM]:
 
 
 def each(
-    items: Sequence[Item], work: Callable[[Item], Result], failed: Callable[[Item, Exception], Result], parallel: int
+    items: Sequence[Item],
+    work: Callable[[Item], Result],
+    failed: Callable[[Item, Exception], Result],
+    parallel: Width,
+    site_of: Callable[[Item], str] = attrgetter("site"),
 ) -> list[Result]:
-    """`work` on all `items`, at most `parallel` at once; one that fails does not stop the others.
+    """`work` on all `items`, at most `parallel` at once, in all or of each site; one that fails does not stop others.
 
     Results come in the order of the items. Only expected errors become `failed`'s result; a defect of ours is raised.
     """
@@ -141,10 +147,19 @@ def each(
         except (DriverError, ModelError) as error:
             return failed(item, error)
 
-    if len(items) <= 1 or parallel <= 1:
+    if len(items) <= 1 or parallel == 1:
         return [one(item) for item in items]
-    with ThreadPoolExecutor(max_workers=parallel) as pool:
-        return list(pool.map(one, items))
+    lanes = ["" if isinstance(parallel, int) else site_of(item) for item in items]
+    bounds = {"": parallel} if isinstance(parallel, int) else parallel
+    with contextlib.ExitStack() as stack:
+        pools = {lane: stack.enter_context(ThreadPoolExecutor(bounds[lane])) for lane in dict.fromkeys(lanes)}
+        begun = [pools[lane].submit(one, item) for lane, item in zip(lanes, items, strict=True)]
+        try:
+            return [future.result() for future in begun]
+        except BaseException:  # what is not begun stays so
+            for future in begun:
+                future.cancel()
+            raise
 
 
 def list_all(drivers: Mapping[str, Driver]) -> dict[str, list[VM]]:
@@ -156,8 +171,6 @@ def list_all(drivers: Mapping[str, Driver]) -> dict[str, list[VM]]:
         return dict(zip(drivers, pool.map(lambda driver: driver.list(), drivers.values()), strict=True))
 
 
-def width(fleet: Fleet, drivers: Mapping[str, Driver], parallel: int | None) -> int:
-    """How many VMs to work on at once: as asked for, else the most that one of the sites allows, else 4."""
-    if parallel:
-        return parallel
-    return max((int(fleet.sites[name]["parallel"] or 4) for name in drivers), default=4)
+def width(fleet: Fleet, drivers: Mapping[str, Driver], parallel: int | None) -> Width:
+    """How many VMs to work on at once: as asked for in all, else what each site allows, else 4 of each."""
+    return parallel or {name: int(fleet.sites[name]["parallel"] or 4) for name in drivers}

@@ -51,6 +51,13 @@ class Small:
     def run(self, check: bool = False, **allowed: bool) -> list[Outcome]:
         return converge.converge(self.fleet, self.drivers, allowed=Allowed(**allowed), check=check, wait=False)
 
+    def refused(self, **allowed: bool) -> list[Outcome]:
+        """What stops a run, of those VMs that do; each other one that has something to do is told as not begun."""
+        outcomes = self.run(**allowed)
+        assert not any(outcome.changed for outcome in outcomes)
+        assert all(outcome.vm and outcome.site for outcome in outcomes)
+        return [outcome for outcome in outcomes if outcome.error and outcome.how != converge.NOT_BEGUN]
+
     def there(self) -> set[str]:
         """The short names of the fleet's VMs that exist."""
         return {

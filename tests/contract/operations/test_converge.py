@@ -12,6 +12,7 @@ from libvirt_site import on_libvirt, real
 from muster.drivers.driver import Failed, Unreachable
 from muster.operations import converge
 from muster.operations.converge import Outcome
+from proxmox_site import on_proxmox
 from sites import World
 
 Edit = Callable[[dict[str, Any]], object]
@@ -58,6 +59,7 @@ def test_check_mode_says_what_a_run_does(small: Small, edit: Edit) -> None:
     if any(outcome.error for outcome in did):
         assert small.world.picture() == before
         assert all(str(outcome.error).endswith(".") for outcome in did if outcome.error)
+        assert {outcome.vm for outcome in did} >= {vm.name for vm in small.fleet.vms}
     else:
         assert not any(outcome.changed for outcome in small.run())
 
@@ -86,7 +88,7 @@ def test_a_power_cycle_needs_leave(small: Small, monkeypatch: pytest.MonkeyPatch
     small.run()
     small.edit(lambda vms: vms["a"].update(cpus=1))
     before = small.world.picture()
-    (refused,) = small.run()
+    (refused,) = small.refused()
     assert f"VM '{small.name('a')}'" in refused.error
     assert "cpus: 3 → 1 (power cycle) needs a power cycle, which this run does not allow" in refused.error
     assert small.world.picture() == before
@@ -103,7 +105,7 @@ def test_a_replacement_needs_leave_and_never_a_protected_vm(small: Small) -> Non
     uuid = small.world.driver.get(small.name("a")).uuid
     small.edit(lambda vms: vms["a"].update(firmware="uefi"))
     before = small.world.picture()
-    (refused,) = small.run()
+    (refused,) = small.refused()
     assert "needs replacing it, which this run does not allow" in refused.error
     assert small.world.picture() == before
     small.edit(lambda vms: vms["a"].pop("firmware"))
@@ -111,7 +113,7 @@ def test_a_replacement_needs_leave_and_never_a_protected_vm(small: Small) -> Non
     small.run()
     small.edit(lambda vms: vms["a"].update(firmware="uefi"))
     before = small.world.picture()
-    (protected,) = small.run(replace=True)
+    (protected,) = small.refused(replace=True)
     assert "the VM is protected from deletion" in protected.error
     assert small.world.picture() == before
     assert small.world.driver.get(small.name("a")).uuid == uuid
@@ -131,7 +133,7 @@ def test_orphans_stay_unless_asked_and_protected_ones_always(small: Small) -> No
     assert shape(small.run(delete=True)) == shape(said)
     assert small.there() == {"b", "c"}
     small.edit(lambda vms: vms.pop("b"))
-    (refused,) = small.run(delete=True)
+    (refused,) = small.refused(delete=True)
     assert "protected from deletion; it stays" in refused.error
     assert small.there() == {"b", "c"}
 
@@ -184,10 +186,61 @@ def test_a_half_made_vm_is_carried_on(small: Small, monkeypatch: pytest.MonkeyPa
     assert not any(outcome.changed for outcome in small.run())
 
 
+@on_proxmox
+def test_what_was_done_before_it_failed_is_told(small: Small) -> None:
+    """A VM that is made and does not start, and one of whose changes the second fails."""
+    world: Any = small.world
+    small.edit(lambda vms: vms["a"].update(power="on"))
+    world.fake.fail("POST", "/qemu/100/status/start", 500, "no hugepages", times=1)
+    made, other = converge.converge(small.fleet, small.drivers, wait=False, parallel=1)
+    assert "unable to start the VM: no hugepages" in made.error
+    assert (made.changed, made.how, made.power, len(made.changes)) == (True, "create", "off", 1)
+    assert made.uuid == world.driver.get(made.vm).uuid
+    assert not other.error
+    small.run()
+    small.edit(lambda vms: vms["b"].update(cpus=2, disks=[{"size": "2 MiB"}]))
+    world.fake.fail("PUT", "/qemu/101/resize", 500, "no such extent", times=2)
+    half = small.run()[1]
+    assert "no such extent" in half.error
+    assert (half.changed, half.uuid) == (True, other.uuid)
+    again = small.run()[1]  # and one whose only change fails is as it was
+    assert "no such extent" in again.error
+    assert (again.changed, again.uuid) == (False, other.uuid)
+
+
+def test_each_vm_of_a_refused_run_has_its_line(small: Small) -> None:
+    small.edit(lambda vms: vms.update(c={}))
+    small.run()
+    small.edit(lambda vms: (vms["a"].update(zone="no-such"), vms["b"].update(tags={"owner": "shop"}), vms.update(d={})))
+    small.edit(lambda vms: vms["a"].update(firmware="uefi"))
+    outcomes = {one.vm.removeprefix(small.world.names + "-"): one for one in small.run()}
+    assert outcomes.keys() == {"a", "b", "c", "d"}
+    assert outcomes["a"].error
+    assert (outcomes["c"].error, outcomes["c"].how) == ("", "none")
+    for name in "bd":
+        assert outcomes[name].how == converge.NOT_BEGUN
+        assert f"because VM '{small.name('a')}' was refused" in outcomes[name].error
+
+
+def test_more_may_fail_where_that_is_said(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    small.edit(lambda vms: vms.update({f"more-{number}": {} for number in range(4)}))
+    driver, create = small.world.driver, small.world.driver.create
+
+    def failing(desired: Any, *more: Any) -> Any:
+        if desired.name in (small.name("a"), small.name("more-0")):
+            raise Failed("it did not start", site=driver.site, vm=desired.name)
+        return create(desired, *more)
+
+    monkeypatch.setattr(driver, "create", failing)
+    done = converge.converge(small.fleet, small.drivers, wait=False, waves=["1"], max_fail=1)
+    assert [one.how for one in done] == ["none", "create", "none", *[converge.NOT_BEGUN] * 3]
+    assert small.there() == {"b"}
+
+
 def test_a_stranger_of_the_name(small: Small) -> None:
     small.world.foreign("a")
     before = small.world.picture()
-    (refused,) = small.run()
+    (refused,) = small.refused()
     assert "cannot be made: a VM of that name is there already" in refused.error
     assert small.world.picture() == before
 

@@ -66,6 +66,15 @@ def test_a_stranger_of_the_same_name_is_not_touched() -> None:
          "'bank'. It stays as it is: rename one of the two, or adopt it.")]
 
 
+def test_strangers_of_one_name_are_all_named() -> None:
+    theirs = [there("web-1", fleet=None, uuid="a"), there("web-1", fleet="bank", uuid="b")]
+    (error,) = plan_fleet(FLEET, theirs).refused
+    assert (error.vm, error.site) == ("web-1", "lab")
+    assert str(error) == (
+        "VM 'web-1' at site 'lab' cannot be made: 2 VMs of that name are there already, a-web-1 (is not Muster's) and "
+        "b-web-1 (belongs to fleet 'bank'). They stay as they are: rename this one, or those.")
+
+
 def test_a_stranger_at_another_site_is_no_hindrance() -> None:
     assert plan_fleet(FLEET, [there("web-1", fleet=None, site="attic")]).refused == ()
 

@@ -76,6 +76,27 @@ def test_one_that_fails_does_not_stop_the_others(parallel: int) -> None:
     assert done == ["did 0", "1: VM 'web' at site 'lab': it broke.", "did 2", "did 3"]
 
 
+def test_each_site_has_a_bound_of_its_own() -> None:
+    """Three VMs of the one meet, while those of the other come one by one."""
+    met, active, most = threading.Barrier(3), threading.Semaphore(1), []
+
+    def work(vm: VM) -> str:
+        if vm.site == "wide":
+            met.wait(30)
+        else:
+            most.append(active.acquire(blocking=False))
+            active.release()
+        return vm.name
+
+    vms = [VM(f"{site}-{number}", site) for number in range(3) for site in ("wide", "narrow")]
+    fleet = Fleet("acme", {name: Site(name, "libvirt", {"parallel": most_}) for name, most_ in (
+        ("wide", 3), ("narrow", 1))}, ())
+    bound = session.width(fleet, {"wide": Loopback(), "narrow": Loopback()}, None)
+    assert bound == {"wide": 3, "narrow": 1}
+    assert session.each(vms, work, lambda vm, error: str(error), bound) == [vm.name for vm in vms]
+    assert most == [True] * 3
+
+
 def test_a_defect_of_ours_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         session.each([1, 0], lambda item: 1 / item, lambda item, error: 0.0, 2)
