@@ -19,6 +19,7 @@ _OBSERVED: dict[str, str] = {
     "address": "Where it is reached; live.",
     "addresses": "Addresses that the guest has; live.",
     "endpoints": "Loopback ports that lead to ports of the guest; live.",
+    "usage": "CPUs and memory in use when it was looked at, and its uptime; live.",
     "os": "Operating system, where the platform knows it; live.",
     "created": "When it was made, in ISO 8601, where the platform knows it; live.",
     "built": "Whether it is made to the end; live.",
@@ -56,7 +57,8 @@ def _units(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
 
 
 # The unit of a number by the name of its field, ``size`` or ``duration``: so a sentence says 2 GiB and 24 h.
-UNITS = {**_units(VM_FIELDS), **dict.fromkeys(("bytes", "free", "memory_promised", "memory_after_host_loss"), "size")}
+UNITS = {**_units(VM_FIELDS), **dict.fromkeys(("bytes", "free", "memory_promised", "memory_after_host_loss"), "size"),
+         "uptime": "duration"}
 
 VM_FACTS = frozenset((*VM_FIELDS, *_OBSERVED, *FROM_OTHERS))
 

@@ -216,6 +216,30 @@ def test_a_connection_that_may_only_read_is_enough(
     assert outcomes(document, foreign.name)["tag-owner"] == "fail"
 
 
+BUSY = {"cpu": 0.5, "mem": 5 << 30}
+IDLE = {"cpu": 0.004, "mem": 1 << 30}
+
+
+@pytest.mark.parametrize("world", ["pve", "vsphere"], indirect=True)
+@pytest.mark.parametrize(
+    ("use", "days", "found"),
+    [
+        (BUSY, 8, {}),
+        (IDLE, 8, dict.fromkeys(("vm-idle-now", "cpus-oversized-now", "memory-oversized-now"), "fail")),
+        ({"cpu": 0.02, "mem": 5 << 30}, 8, {"cpus-oversized-now": "fail"}),
+        (IDLE, 6, {}),  # it may have just been started for something
+    ],
+)
+def test_vms_that_do_nothing(
+    world: Any, sites: Path, capsys: pytest.CaptureFixture[str],
+    use: dict[str, float], days: int, found: dict[str, str],
+) -> None:
+    world.runs(world.foreign("a"), {**use, "uptime": days * 86400}, cpus=4, memory=8 << 30)
+    _code, document = inspect(sites, world, capsys)
+    told = outcomes(document, f"{world.names}-a")
+    assert {rule: outcome for rule, outcome in told.items() if rule.endswith("-now")} == found
+
+
 @pytest.mark.parametrize("world", ["qemu", "pve"], indirect=True)
 def test_the_playbook_writes_the_report_and_changes_nothing(world: World, sites: Path, tmp_path: Path) -> None:
     foreign = world.foreign()

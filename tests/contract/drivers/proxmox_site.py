@@ -60,6 +60,13 @@ class ProxmoxWorld(World):
     def foreign_snapshot(self, vm: VM, name: str, description: str) -> None:
         self.inside(vm).snapshots[name] = {"snaptime": 1, "description": description}
 
+    def runs(self, vm: VM, use: dict[str, float], cpus: int, memory: int) -> None:
+        """A VM of others of that size runs from now on, and is used so: `cpu`, `mem`, `uptime`."""
+        inside = self.inside(vm)
+        inside.status = "running"
+        inside.config |= {"cores": cpus, "memory": memory >> 20}
+        inside.stats = use
+
     def remove(self, vm: VM) -> None:
         self.fake.vms.remove(self.inside(vm))
 

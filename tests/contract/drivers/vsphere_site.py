@@ -118,6 +118,18 @@ class VsphereWorld(World):
     def foreign_snapshot(self, vm: VM, name: str, description: str) -> None:
         done(self.inside(vm).CreateSnapshot_Task(name, description, False, False))
 
+    def runs(self, vm: VM, use: dict[str, float], cpus: int, memory: int) -> None:
+        """A VM of others of that size runs from now on, and is used so: `cpu`, `mem`, `uptime`."""
+        obj = self.inside(vm)
+        self.reconfigure(obj, numCPUs=cpus, memoryMB=memory >> 20)
+        done(obj.PowerOnVM_Task(None))
+        mhz = obj.runtime.host.summary.hardware.cpuMhz
+        stats = {"overallCpuUsage": use["cpu"] * cpus * mhz, "hostMemoryUsage": use["mem"] / (1 << 20),
+                 "uptimeSeconds": use["uptime"]}  # fmt: skip
+        self.reconfigure(obj, extraConfig=[
+            vim.option.OptionValue(key=f"SET.summary.quickStats.{key}", value=int(value))
+            for key, value in stats.items()])  # fmt: skip
+
     def remove(self, vm: VM) -> None:
         done(self.inside(vm).Destroy_Task())
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ...model.vm import VM
-from .. import ownership
+from .. import ownership, usage
 from ..driver import Failed, NotFound, Unreachable
 from . import config as text
 from . import guest, rights
@@ -136,6 +136,9 @@ def _read(api: Api, resource: Resource, config: Mapping[str, Any], status: Resou
             "key": drive.key, "volume": drive.volume, "bus": drive.key.rstrip("0123456789")} for drive in drives},
         "nics": {names.get(nic.key, nic.key): {"key": nic.key, "model": nic.model} for nic in nics},
     }
+    if "uptime" in resource:  # a node that is down tells none
+        state |= usage.of(power, float(resource.get("cpu") or 0), int(resource.get("mem") or 0),
+                          int(resource.get("maxmem") or 0), int(resource["uptime"] or 0))
     if power == "on" and written is not None and str(config.get("agent", "0")).startswith(("1", "enabled=1")):
         addresses = guest.addresses(api, f"nodes/{resource['node']}/qemu/{vmid}", str(resource.get("name")))
         if addresses:

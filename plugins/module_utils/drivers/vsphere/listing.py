@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from ...model.vm import VM
-from .. import ownership
+from .. import ownership, usage
 from ..driver import Failed, NotFound, Unreachable
 from . import devices, placement, settings, tags
 from . import mark as marks
@@ -42,6 +42,8 @@ PATHS = (
     "runtime.connectionState",
     "runtime.host",
     "runtime.powerState",
+    *(_USE := ("summary.quickStats.overallCpuUsage", "summary.quickStats.hostMemoryUsage",
+               "summary.quickStats.uptimeSeconds")),
     *settings.PATHS,
 )
 _MOST = 32  # NICs that a guest tells of, addresses of one, and in all
@@ -284,6 +286,10 @@ def _read(session: Session, obj: Any, one: Properties, near: Around, name: str) 
     if host in near.hosts:
         spec["host"], spec["zone"] = near.hosts[host], near.clusters[host]
         state["host"] = near.hosts[host]
+    mhz, held, uptime = (one.get(path) for path in _USE)
+    if uptime:  # vCenter tells nothing else either until it has heard of the host
+        busy = int(mhz or 0) / (cpus * near.mhz[host]) if near.mhz.get(host) else None
+        state |= usage.of(power, busy, int(held or 0) * devices.MIB, spec["memory"], int(uptime))
     if near.mhz.get(host):
         reserved = int(one.get("config.cpuAllocation.reservation") or 0)
         spec["cpu_reservation"] = min(100, round(100 * reserved / (cpus * near.mhz[host])))
