@@ -21,7 +21,8 @@ from muster.drivers.driver import Driver, DriverError, Image, NotFound, Template
 from muster.drivers.registry import open_site
 from muster.drivers.vsphere import connection, lease, listing
 from muster.model.fleet import Site
-from muster.model.vm import VM
+from muster.model.vm import VM, Mark
+from pyVmomi import vim
 from test_backup import raw
 from vsphere_proxy import FAULTS, UNHEARD, Proxy
 from vsphere_site import VsphereWorld, done, on_vsphere, options
@@ -75,10 +76,51 @@ def apply(world: VsphereWorld, driver: Driver, name: str, **more: Any) -> object
     return driver.apply(desired, actual, changes) if changes else None
 
 
-def move(world: VsphereWorld, driver: Driver, name: str) -> object:
-    desired = world.wanted(name, **MOVED)
+def move(world: VsphereWorld, driver: Driver, name: str, spec: dict[str, Any] = MOVED) -> object:
+    desired = world.wanted(name, **spec)
     changes = world.changes(desired)
     return driver.apply(desired, driver.get(desired.name), changes) if changes else None
+
+
+HOST = {**BEFORE, "host": "DC0_C0_H1"}
+CLUSTER: dict[str, Any] = {
+    "disks": [{"size": "1 MiB"}], "nics": [{"network": "VM Network"}], "zone": "DC0_C0", "anti_affinity": "web",
+    "ha_priority": "high",
+}  # fmt: skip
+OTHER = {**CLUSTER, "zone": "DC0_C1"}
+
+
+def two_clusters(world: VsphereWorld, name: str) -> None:
+    """A VM in one of two clusters that share a datastore."""
+    (datacenter,) = (one for one in world.content.rootFolder.childEntity if isinstance(one, vim.Datacenter))
+    clusters = {one.name: one for one in datacenter.hostFolder.childEntity}
+    if "DC0_C1" not in clusters:
+        drs, das = vim.cluster.DrsConfigInfo(enabled=True), vim.cluster.DasConfigInfo(enabled=True)
+        made = datacenter.hostFolder.CreateClusterEx("DC0_C1", vim.cluster.ConfigSpecEx())
+        both = vim.cluster.ConfigSpecEx(drsConfig=drs, dasConfig=das)
+        done(made.ReconfigureComputeResource_Task(both, True))
+        host = done(made.AddHost_Task(vim.host.ConnectSpec(hostName="DC0_C1_H0"), True))
+        (store,) = (one for one in clusters["DC0_C0"].datastore if one.name == world.pool)
+        host.configManager.datastoreSystem.CreateLocalDatastore(store.name, store.info.url)
+        world.driver.list()
+    world.made(name, on=True, **CLUSTER)
+
+
+def adopt(world: VsphereWorld, driver: Driver, name: str) -> object:
+    vm = driver.get(f"{world.names}-{name}")
+    return driver.adopt(vm, Mark(world.fleet, vm.name, "op-1"))
+
+
+def answering(world: VsphereWorld, name: str) -> None:
+    """A copy that nobody saw ready yet, whose guest answers."""
+    if name == "v0":
+        world.template()
+    create(world, world.driver, name, "debian")
+    vm = world.driver.power(there(world, name), "on")
+    assert not vm.state["ready"]
+    for key, value in (("ipAddress", "10.0.0.7"), ("toolsRunningStatus", "guestToolsRunning")):
+        option = vim.option.OptionValue(key=f"SET.guest.{key}", value=value)
+        world.reconfigure(world.inside(vm), extraConfig=[option])
 
 
 def create(world: VsphereWorld, driver: Driver, name: str, template: str = "") -> object:
@@ -176,6 +218,30 @@ OPERATIONS: dict[str, Operation] = {
         existing(on=True, power="on"),
     ),
     "move a disk": Operation(move, lambda world, name: planned(world, name, **MOVED), existing()),
+    "move to another host": Operation(
+        lambda world, driver, name: move(world, driver, name, HOST),
+        lambda world, name: planned(world, name, **HOST, power="on"),
+        existing(on=True, host="DC0_C0_H0"),
+    ),
+    "move to another cluster": Operation(
+        lambda world, driver, name: move(world, driver, name, OTHER),
+        lambda world, name: planned(world, name, **OTHER, power="on"),
+        two_clusters,
+    ),
+    "adopt": Operation(
+        adopt,
+        lambda world, name: there(world, name).mark == Mark(world.fleet, f"{world.names}-{name}", "op-1"),
+        lambda world, name: world.foreign(name),
+    ),
+    "survey": Operation(
+        lambda world, driver, name: driver.survey(driver.list()), lambda world, name: True, existing()
+    ),
+    "snapshots of all": Operation(
+        lambda world, driver, name: driver.snapshots_of_all(driver.list()), lambda world, name: True, snapshot
+    ),
+    "wait until ready": Operation(
+        of(lambda driver, vm: driver.wait_ready(vm)), lambda world, name: there(world, name).state["ready"], answering
+    ),
     "power on": Operation(
         of(lambda driver, vm: driver.power(vm, "on")), lambda world, name: there(world, name).power == "on", existing()
     ),

@@ -222,7 +222,8 @@ func hostless(pool *types.ManagedObjectReference, host *types.ManagedObjectRefer
 	return &types.InvalidArgument{InvalidProperty: "host"}
 }
 
-// relocate moves disks to other datastores, and names the host of a VM that moves to another pool.
+// relocate moves disks to other datastores, names the host of a VM that moves to another pool, and enters it where it is
+// listed now: else the simulator shows it there when it is long gone.
 func relocate(vm *VirtualMachine, spec *types.VirtualMachineRelocateSpec) types.BaseMethodFault {
 	for _, locator := range spec.Disk {
 		for _, device := range vm.Config.Hardware.Device {
@@ -238,6 +239,16 @@ func relocate(vm *VirtualMachine, spec *types.VirtualMachineRelocateSpec) types.
 			return fault
 		}
 		spec.Host = inCluster(vm, *spec.Pool)
+	}
+	if spec.Host != nil {
+		from, to := Map.Get(*vm.Runtime.Host).(*HostSystem), Map.Get(*spec.Host).(*HostSystem)
+		Map.RemoveReference(from, &from.Vm, vm.Self)
+		Map.AddReference(to, &to.Vm, vm.Self)
+	}
+	if spec.Pool != nil {
+		from, to := Map.Get(*vm.ResourcePool).(*ResourcePool), Map.Get(*spec.Pool).(*ResourcePool)
+		Map.RemoveReference(from, &from.Vm, vm.Self)
+		Map.AddReference(to, &to.Vm, vm.Self)
 	}
 	return nil
 }
