@@ -45,7 +45,7 @@ test: unit contract e2e ## Unit, contract and end-to-end tests, in this order
 unit: install
 	$(PYTEST) tests/unit tests/fuzz
 
-contract: install image $(STAMPS)/packages-of-tests
+contract: install image $(STAMPS)/packages-of-tests $(STAMPS)/cdk-cli
 	$(PYTEST) tests/contract
 
 e2e: install image
@@ -74,6 +74,11 @@ $(STAMPS)/packages: tools/prepare.py | $(STAMPS)/python
 
 $(STAMPS)/packages-of-tests: tools/prepare.py | $(STAMPS)/python
 	@$(PYTHON) tools/prepare.py --tests
+	@touch $@
+
+# The CDK's own command line, for one test, which is skipped where there is no npm.
+$(STAMPS)/cdk-cli: | $(STAMPS)/python
+	@if command -v npm >/dev/null; then npm install --prefix build/npm --no-audit --no-fund --loglevel=error cdktf-cli@0.21; fi
 	@touch $@
 
 $(STAMPS)/venv: pyproject.toml $(STAMPS)/packages

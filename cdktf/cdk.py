@@ -18,6 +18,7 @@ try:
         TerraformProviderGeneratorMetadata,
         TerraformResource,
         TerraformStack,
+        TerraformVariable,
     )
 except ImportError:
     try:
@@ -33,6 +34,7 @@ except ImportError:
             TerraformProviderGeneratorMetadata,
             TerraformResource,
             TerraformStack,
+            TerraformVariable,
         )
     except ImportError:
         raise ImportError("neither cdktn nor cdktf is installed; 'pip install muster-fleet[cdktf]' does that") from None
@@ -52,4 +54,5 @@ __all__ = [
     "TerraformProviderGeneratorMetadata",
     "TerraformResource",
     "TerraformStack",
+    "TerraformVariable",
 ]

@@ -9,15 +9,20 @@ from muster.model.errors import ModelError, ModelErrors
 from muster.model.fleet import Fleet
 from muster.model.vm import VM
 
-from ..cdk import Aspects, Construct, TerraformStack
+from ..cdk import Aspects, Construct, TerraformStack, TerraformVariable
 from .backend import keep_state
-from .machines import Machines
+from .machines import Machines, called
 from .place import from_stack
 from .provider import MusterProvider
 from .rulebook import Rulebook
 from .timeouts import attributes as within
 from .vm import KIND
 from .written import escaped, grouped, written
+
+_ALLOWED = {
+    "allow_power_cycle": "Whether a change may restart a running VM.",
+    "allow_force": "Whether the power of a guest is cut that does not shut down.",
+}
 
 
 class FleetStack(TerraformStack):
@@ -48,17 +53,16 @@ class FleetStack(TerraformStack):
         for entry, vms in _entries(fleet, site).items():
             kind, attributes = self.resource(vms, counted=entry != vms[0].name)
             machines = Machines(scope_of_vms, entry, kind, attributes, self.documents(vms))
-            machines.override_logical_id(self.called(entry))
+            machines.override_logical_id(called(entry))
         Aspects.of(self).add(rulebook or Rulebook.of(fleet, documents=self.documents(fleet.vms)))
 
-    @staticmethod
-    def called(entry: str) -> str:
-        """The name of an entry's resource: Terraform's begin with no digit."""
-        return entry if entry[0].isalpha() else f"_{entry}"
-
     def provide(self) -> None:
-        """Add the provider that makes the VMs."""
-        MusterProvider(self, fleet_file=escaped(from_stack(self, self.fleet.source)))
+        """Add the provider that makes the VMs. What may be done to a running one is said with the apply, by variables.
+        """
+        for name, description in _ALLOWED.items():
+            TerraformVariable(self, name, type="bool", default=False, description=description)
+        MusterProvider(self, fleet_file=escaped(from_stack(self, self.fleet.source)),
+                       **{name: f"${{var.{name}}}" for name in _ALLOWED})
 
     def resource(self, vms: Sequence[VM], counted: bool) -> tuple[str, dict[str, Any]]:
         """The type and the attributes of the resource that makes the `vms` of one entry."""

@@ -8,6 +8,11 @@ from typing import Any
 from ..cdk import Construct, TerraformResource
 
 
+def called(name: str) -> str:
+    """`name` as that of a resource: Terraform's begin with no digit."""
+    return name if name[:1].isalpha() else f"_{name}"
+
+
 class Machines(TerraformResource):
     """A resource of any type, its `attributes` as Terraform's JSON has them. `documents` are its VMs as rules see
     them."""

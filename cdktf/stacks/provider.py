@@ -26,12 +26,13 @@ class AnyProvider(TerraformProvider):
 
 
 class MusterProvider(AnyProvider):
-    """The settings of the provider: ``fleet_file``, or ``fleet`` and ``sites``; see docs/terraform-provider.md."""
+    """The settings of the provider: ``fleet_file``, or ``fleet`` and ``sites``; see docs/terraform-provider.md. What is
+    allowed may be an expression."""
 
     def __init__(self, scope: Construct, id_: str = "muster", *, fleet_file: str | None = None,
                  fleet: str | None = None, sites: Mapping[str, Any] | None = None, packs: Sequence[str] | None = None,
                  waivers: Sequence[Mapping[str, Any]] | None = None, severity: str | None = None,
-                 allow_power_cycle: bool | None = None, allow_force: bool | None = None) -> None:
+                 allow_power_cycle: bool | str | None = None, allow_force: bool | str | None = None) -> None:
         settings = {"fleet_file": fleet_file, "fleet": fleet, "sites": sites, "packs": packs, "waivers": waivers,
                     "severity": severity, "allow_power_cycle": allow_power_cycle, "allow_force": allow_force}
         version = f">= {importlib.metadata.version('muster-fleet')}"

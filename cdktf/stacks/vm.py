@@ -12,9 +12,9 @@ from muster.model.fields import VM_FIELDS, Field, field
 from muster.model.normal import layer
 from muster.model.patterns import NAME
 
-from ..cdk import Construct
+from ..cdk import Construct, TerraformStack
 from . import written
-from .machines import Machines
+from .machines import Machines, called
 from .timeouts import attributes as within
 
 KIND = "muster_vm"
@@ -53,6 +53,8 @@ class Vm(Machines):
             raise ModelErrors(problems)
         whole = {"name": name or id_, **attributes[name or id_]} if single else written.grouped(attributes)
         super().__init__(scope, id_, KIND, {**whole, **beside}, documents)
+        if isinstance(scope, TerraformStack):  # elsewhere the CDK makes a name of the scopes'
+            self.override_logical_id(called(id_))
 
     def attribute(self, attribute: str, of: str | None = None) -> str:
         """An attribute of the VM as an expression: ``uuid``, ``address`` and every field. Of a group `of` names the

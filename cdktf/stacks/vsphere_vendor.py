@@ -10,6 +10,7 @@ from muster.model.fleet import Fleet
 from muster.model.vm import VM
 
 from ..cdk import Construct, TerraformResource
+from .machines import called
 from .provider import AnyProvider
 from .rulebook import Rulebook
 from .vendor import GIB, MIB, VendorStack, whole
@@ -113,7 +114,7 @@ class VSphereVendorStack(VendorStack):
             if vm["anti_affinity"]:
                 entry = self.fleet.entries[vm.name]
                 key = "" if entry == vm.name else f'["{vm.name}"]'
-                groups.setdefault(vm["anti_affinity"], []).append(f"${{{KIND}.{self.called(entry)}{key}.id}}")
+                groups.setdefault(vm["anti_affinity"], []).append(f"${{{KIND}.{called(entry)}{key}.id}}")
         for name, machines in groups.items():
             rule = TerraformResource(self, f"apart-{name}",
                                      terraform_resource_type="vsphere_compute_cluster_vm_anti_affinity_rule")

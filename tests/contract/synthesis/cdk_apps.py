@@ -15,6 +15,7 @@ import pytest
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 LIBRARIES = ("cdktf", "cdktn")
+PROGRAM = os.environ.get("MUSTER_TERRAFORM", "terraform")  # OpenTofu's `tofu` is to pass the same tests
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node.js on the path")
 
 # The other library is hidden, as if it were not installed.
@@ -70,7 +71,7 @@ class Stack:
 
     def run(self, *words: str, code: int | None = 0) -> str:
         """What a command says, on one line and without frames."""
-        done = subprocess.run(["terraform", *words, "-no-color"], cwd=self.folder, env=self.environment, text=True,
+        done = subprocess.run([PROGRAM, *words, "-no-color"], cwd=self.folder, env=self.environment, text=True,
                               capture_output=True, timeout=300, check=False)
         said = done.stdout + done.stderr
         assert code is None or done.returncode == code, said

@@ -37,6 +37,7 @@ def fleet(**more: Any) -> dict[str, Any]:
 
 
 VERSION = importlib.metadata.version("muster-fleet")
+ALLOWED = {name: f"${{var.{name}}}" for name in ("allow_power_cycle", "allow_force")}
 NICS = {"nics": [{"name": "nic0", "network": "user"}]}
 
 
@@ -57,7 +58,9 @@ def test_what_is_written(tmp_path: Path) -> None:
     assert "for_each" not in vms["db"]
     assert (vms["db"]["name"], vms["db"]["memory"]) == ("db", "128 MiB")
     assert vms["_2nd"]["name"] == "2nd"
-    assert lab["provider"]["muster"] == [{"fleet_file": "../../../fleet.yml"}]
+    assert lab["provider"]["muster"] == [{"fleet_file": "../../../fleet.yml", **ALLOWED}]
+    assert {name: (one["type"], one["default"]) for name, one in lab["variable"].items()} == dict.fromkeys(
+        ALLOWED, ("bool", False))
     assert lab["terraform"] == {"backend": {"local": {"path": "../../../terraform.lab.tfstate"}},
                                 "required_providers": {"muster": {
                                     "source": "muster.fleet/muster/muster", "version": f">= {VERSION}"}}}
@@ -71,7 +74,7 @@ def test_a_folder_is_data_too(tmp_path: Path) -> None:
     (folder / "fleet.yml").write_text(json.dumps(fleet()))
     assert run(tmp_path, str(folder / "fleet.yml")).code == 0
     lab = stacks(tmp_path)["lab"]
-    assert lab["provider"]["muster"] == [{"fleet_file": "../../../$${x}/fleet.yml"}]
+    assert lab["provider"]["muster"] == [{"fleet_file": "../../../$${x}/fleet.yml", **ALLOWED}]
     assert lab["terraform"]["backend"] == {"local": {"path": "../../../$${x}/terraform.lab.tfstate"}}
 
 

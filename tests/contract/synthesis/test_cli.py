@@ -1,6 +1,5 @@
-"""`diff`, `deploy` and `destroy` of the CDK's own command line from npm, over real QEMU.
-
-Debian has no such package: the test runs where one is on the path (`npm install cdktf-cli@0.21`, `cdktn-cli@0.24`).
+"""`diff`, `deploy` and `destroy` of the CDK's own command line from npm, over real QEMU: `cdktf`, which `make contract`
+installs where there is npm, and `cdktn` where it is on the path, for it wants Node.js 22.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cdk_apps import LIBRARIES, mirror, needs_node
+from cdk_apps import CHECKOUT, LIBRARIES, mirror, needs_node
 from libvirt_site import real
 from sites import World
 from test_app import GOOD
@@ -23,7 +22,9 @@ pytestmark = [real, needs_node]
 
 
 @pytest.mark.parametrize("program", LIBRARIES)
-def test_diff_deploy_destroy(world: World, tmp_path: Path, program: str) -> None:
+def test_diff_deploy_destroy(world: World, tmp_path: Path, program: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = CHECKOUT / "build" / "npm" / "node_modules" / ".bin"
+    monkeypatch.setenv("PATH", str(ours), prepend=os.pathsep)
     if shutil.which(program) is None or subprocess.call([program, "--version"], stderr=subprocess.DEVNULL) != 0:
         pytest.skip(f"there is no {program} of npm on the path, or it wants a newer Node.js")
     site = {"platform": "libvirt", **world.access.options}
