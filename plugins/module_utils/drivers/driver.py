@@ -215,12 +215,24 @@ class HostCapacity:
 
 @dataclass(frozen=True)
 class PoolCapacity:
-    """One storage pool: bytes in all and left, and `promised`, the virtual sizes of the VMs' disks in it."""
+    """One storage pool: bytes in all and left, and `promised`, the virtual sizes of the VMs' disks in it. `shared` is
+    whether several hosts reach it, None where nobody tells."""
 
     name: str
     size: int
     free: int
     promised: int
+    shared: bool | None = None
+
+
+@dataclass(frozen=True)
+class Together:
+    """Hosts that stand in for each other, such as a cluster: how many there are, and whether high availability starts
+    VMs of one that fails on another; None where nobody tells."""
+
+    name: str
+    hosts: int
+    ha: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -245,6 +257,7 @@ class Survey:
     loose: tuple[LooseDisk, ...] | None
     backups: Mapping[str, tuple[Archive, ...]] | None = None
     notes: tuple[str, ...] = ()
+    clusters: tuple[Together, ...] = ()
 
 
 Snapshots = list[Snapshot]  # inside the class, `list` is the method

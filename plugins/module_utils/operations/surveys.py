@@ -108,10 +108,16 @@ def document(site: Site, survey: Survey, seen: Iterable[VM]) -> dict[str, Any]:
                 "used_percent": round(100 * _ratio(pool.size - pool.free, pool.size)),
                 "promised": pool.promised,
                 "promised_percent": round(100 * _ratio(pool.promised, pool.size)),
+                **({} if pool.shared is None else {"shared": pool.shared}),
             }
             for pool in survey.pools
         ],
     }
+    if survey.clusters:
+        found["clusters"] = [
+            {"name": one.name, "hosts": one.hosts, **({} if one.ha is None else {"ha": one.ha})}
+            for one in survey.clusters
+        ]
     if len(hosts) > 1:
         memories = [host.memory for host in survey.hosts]
         found["memory_after_host_loss"] = sum(memories) - max(memories)

@@ -17,9 +17,10 @@ from muster.model.vm import VM
 from plays import run
 from proxmox_fake import TOKEN, archive_name
 from proxmox_site import ProxmoxWorld, on_proxmox
+from pyVmomi import vim
 from sites import World
 from test_vsphere_tags import Tagging
-from vsphere_site import VsphereWorld, on_vsphere
+from vsphere_site import VsphereWorld, done, on_vsphere
 
 # All that is asked of a vCenter; a session and a view are of the one who asks, and end with him.
 READING = {
@@ -238,6 +239,46 @@ def test_vms_that_do_nothing(
     _code, document = inspect(sites, world, capsys)
     told = outcomes(document, f"{world.names}-a")
     assert {rule: outcome for rule, outcome in told.items() if rule.endswith("-now")} == found
+
+
+SINGLE = ("clusters-several-hosts", "clusters-ha", "pools-shared")
+
+
+@on_proxmox
+@pytest.mark.parametrize(
+    ("nodes", "shared", "ha", "failed"),
+    [
+        (1, False, False, {"clusters-several-hosts"}),
+        (2, False, False, {"clusters-ha", "pools-shared"}),
+        (2, True, False, {"clusters-ha"}),
+        (2, True, True, set()),
+    ],
+)
+def test_single_points_of_failure(
+    world: ProxmoxWorld, sites: Path, capsys: pytest.CaptureFixture[str],
+    nodes: int, shared: bool, ha: bool, failed: set[str],
+) -> None:
+    vm = world.foreign("a", scsi0="local-lvm:vm-100-disk-0,size=1G")
+    world.inside(vm).ha_state = "started" if ha else None
+    world.fake.storages["local-lvm"]["shared"] = int(shared)
+    for number in range(1, nodes):
+        world.fake.add_node(f"pve{number + 1}")
+    _code, document = inspect(sites, world, capsys)
+    found = outcomes(document, world.access.name)
+    assert {rule: found[rule] for rule in SINGLE if rule in found} == dict.fromkeys(failed, "fail")
+
+
+@on_vsphere
+def test_single_points_of_failure_of_vsphere(
+    world: VsphereWorld, sites: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.foreign("a")
+    cluster = world.content.rootFolder.childEntity[0].hostFolder.childEntity[0]
+    off = vim.cluster.ConfigSpecEx(dasConfig=vim.cluster.DasConfigInfo(enabled=False))
+    before = outcomes(inspect(sites, world, capsys)[1], world.access.name)
+    done(cluster.ReconfigureComputeResource_Task(off, True))
+    after = outcomes(inspect(sites, world, capsys)[1], world.access.name)
+    assert [[found.get(rule) for rule in SINGLE] for found in (before, after)] == [[None] * 3, [None, "fail", None]]
 
 
 @pytest.mark.parametrize("world", ["qemu", "pve"], indirect=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ...model.vm import VM
-from ..driver import Archive, HostCapacity, LooseDisk, PoolCapacity, Survey
+from ..driver import Archive, HostCapacity, LooseDisk, PoolCapacity, Survey, Together
 from . import rights
 from .archive import described, said_of
 from .connection import Api
@@ -53,6 +53,8 @@ def take(api: Api, pools: Iterable[str], vms: Sequence[VM]) -> Survey:
         loose=None if why.disks else tuple(disk for disk in volumes.values() if owner(disk.name) not in guests),
         backups=backups,
         notes=why.notes(),
+        # Proxmox restarts those VMs alone that somebody put under its care.
+        clusters=(Together(api.site, len(nodes), any(vm["ha_priority"] == "medium" for vm in vms)),),
     )
 
 
@@ -113,7 +115,8 @@ def _capacity(storage: dict[str, Any], name: str, node: str, vms: Sequence[VM]) 
         if disk.get("pool") == name
     )
     title = f"{name} on {node}" if node else name
-    return PoolCapacity(title, int(storage.get("total") or 0), int(storage.get("avail") or 0), promised)
+    size, free = (int(storage.get(key) or 0) for key in ("total", "avail"))
+    return PoolCapacity(title, size, free, promised, shared=not node)
 
 
 def _disk(volume: dict[str, Any], pool: str) -> LooseDisk:

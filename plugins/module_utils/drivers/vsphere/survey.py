@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...model.vm import VM
-from ..driver import HostCapacity, PoolCapacity, Survey
+from ..driver import HostCapacity, PoolCapacity, Survey, Together
 from .connection import Session
 from .sdk import vim
 from .site import Cluster, Places
@@ -21,7 +21,8 @@ def take(session: Session, places: Places, pools: Iterable[str], vms: Sequence[V
         vim.HostSystem: [
             "name", "runtime.connectionState", "summary.hardware.numCpuThreads", "summary.hardware.memorySize",
         ],
-        vim.Datastore: ["name", "summary.capacity", "summary.freeSpace", "summary.accessible"],
+        vim.Datastore: ["name", "summary.capacity", "summary.freeSpace", "summary.accessible",
+                        "summary.multipleHostAccess"],
     }
     found = session.survey(kinds, "survey the hosts and datastores")
     hosts = [one for obj, one in found if isinstance(obj, vim.HostSystem) and places.hold({"runtime.host": obj})]
@@ -38,6 +39,11 @@ def take(session: Session, places: Places, pools: Iterable[str], vms: Sequence[V
         pools=_pools(dict(found), places.clusters(), pools, vms),
         placed={str(vm.uuid): str(vm.state["host"]) for vm in vms if vm.state.get("host")},
         loose=None,
+        clusters=tuple(
+            Together(one.name, len(one.hosts), one.care.ha)
+            for one in sorted(places.clusters(), key=lambda one: one.name)
+            if one.hosts
+        ),
     )
 
 
@@ -61,6 +67,7 @@ def _pools(
             int(one.get("summary.capacity") or 0),
             int(one.get("summary.freeSpace") or 0),
             promised[store],
+            one.get("summary.multipleHostAccess"),
         )
         for store, one in sorted(stores.items(), key=lambda pair: title(pair[0]))
     )
