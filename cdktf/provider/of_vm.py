@@ -148,15 +148,14 @@ class OfVm(Asking):
             ctx.diagnostics.add_error(f"Unable to import '{id_}'", str(error))
             return None
 
-    def alone(self, state: State, operation: str, work: Callable[[Progress], list[Result]]) -> Result:
-        """The one outcome of an operation on the VM, which waits until no other of this run works on it."""
-        def turn(progress: Progress) -> list[Result]:
+    def alone(self, state: State, operation: str, work: Callable[[Progress], Result]) -> Result:
+        """What comes of an operation on the VM, which waits until no other of this run works on it."""
+        def turn(progress: Progress) -> Result:
             with self.session(state["site"]).alone(state["vm"]):
                 progress(f"{self.called(state)}: its turn")  # which ends what was given up while it waited
                 return work(progress)
 
-        [done] = self.operation(operation, state, state["vm"], turn)
-        return done
+        return self.operation(operation, state, state["vm"], turn)
 
 
 def _site(state: Mapping[str, Any]) -> dict[str, Any]:

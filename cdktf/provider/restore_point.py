@@ -18,6 +18,7 @@ from .of_vm import OfVm
 from .sites import SiteSession
 
 if TYPE_CHECKING:
+    from muster.drivers.driver import Progress
     from muster.operations.repository import Repository, RestorePoint
 
 KINDS = ("auto", "full", "incremental")
@@ -53,26 +54,31 @@ class RestorePointResource(OfVm):
     def create(self, ctx: CreateContext, planned: State) -> State | None:
         """Take it. One that bears its name already is the one that a lost answer left: it is adopted."""
         from muster.drivers.driver import DriverError
-        from muster.operations.backup import backup
 
         try:
-            there = self.vm_of(planned)
-            # Its own protection: retention is what the VM says, whoever asks.
-            vm = self.settings.wanted(planned["vm"], planned["site"], there.spec)
-            session = self.session(planned["site"])
-            done = self.alone(planned, "create", lambda progress: backup(
-                self.settings.fleet_of(vm), {vm.site: session.remembered(vm.name)}, kind=planned["kind"] or "auto",
-                progress=progress, name=planned["name"]))
-            if done.error:
-                raise ModelError(done.error)
-            point = self._point(self._repository(vm.site, planned["vm"]), vm, done.restore_point)
-            if point is None:
-                raise ModelError(f"{done.restore_point} was taken and is not in the repository. Apply again")
+            point = self.alone(planned, "create", lambda progress: self._taken(planned, progress))
         except (DriverError, ModelError) as error:
             ctx.diagnostics.add_error(f"Unable to take the {self.called(planned)}", str(error))
             return None
         self.made(planned)
         return {**planned, **_seen(point)}
+
+    def _taken(self, planned: State, progress: Progress) -> RestorePoint:
+        """The restore point, as the repository has it. Raises ModelError, and the contract's errors."""
+        from muster.operations.backup import backup
+
+        there = self.vm_of(planned)
+        # Its own protection: retention is what the VM says, whoever asks.
+        vm = self.settings.wanted(planned["vm"], planned["site"], there.spec)
+        session = self.session(planned["site"])
+        [done] = backup(self.settings.fleet_of(vm), {vm.site: session.remembered(vm.name)},
+                        kind=planned["kind"] or "auto", progress=progress, name=planned["name"])
+        if done.error:
+            raise ModelError(done.error)
+        point = self._point(self._repository(vm.site, planned["vm"]), vm, done.restore_point)
+        if point is None:
+            raise ModelError(f"{done.restore_point} was taken and is not in the repository. Apply again")
+        return point
 
     def compared(self, state: State, prior: State) -> list[str]:
         """What was taken stays, however it is asked for now. One without a name may be given one."""

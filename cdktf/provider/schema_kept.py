@@ -49,8 +49,8 @@ def restore_point() -> Schema:
             text("name", "Name of the restore point, one of its kind among those of the VM.", required=True),
             text("site", _SITE, optional=True, computed=True),
             text("kind", "How it is to be taken: `full`, `incremental` (a full where it must), or `auto`, incremental "
-                 "with a full after each seven. `auto` if unset. One that is there stays as it is, whatever is asked; of "
-                 "one that was imported it is how it was taken.", optional=True, computed=True),
+                 "with a full after each seven. `auto` if unset. One that is there stays as it is, whatever is asked; "
+                 "of one that was imported it is how it was taken.", optional=True, computed=True),
             timeouts(OF_RESTORE_POINT),
             text("id", "Id of the restore point in the repository.", computed=True),
             text("created", "The point in time that its disks show, such as `2026-11-22T17:35:30Z`.", computed=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from muster.model.errors import ModelError
@@ -15,21 +15,26 @@ from .log import log
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from muster.drivers.driver import Driver
+    from muster.drivers.driver import Driver, Snapshot
 
 _CHANGING = ("create", "apply", "power", "wait_ready")  # what answers with the VM as it is then
 
 
 class SiteSession:
-    """One site. The first question opens the connection and lists its VMs once; `listings` counts these listings."""
+    """One site. The first question opens the connection and lists its VMs once; `listings` counts these listings.
+
+    Nothing but a question to the site waits for a question to the site: what was given up leaves one behind.
+    """
 
     def __init__(self, settings: Settings, name: str) -> None:
         self.access = settings.fleet.sites[name]
         self.name = name
         self.listings = 0
-        self._lock = threading.Lock()
+        self._opening, self._asking = threading.Lock(), threading.Lock()  # held for one conversation each
         self._driver: Driver | None = None
+        self._lock = threading.Lock()  # held for a moment, over all that follows
         self._vms: dict[str, VM] | None = None
+        self._snapshots: Mapping[str, Sequence[Snapshot]] | None = None  # empty where each VM must be asked
         self._deleted = False
         self._tickets, self._newest = itertools.count(1), 0
         self._alone: dict[str, threading.Lock] = {}
@@ -37,20 +42,18 @@ class SiteSession:
     @property
     def driver(self) -> Driver:
         """The connection. Raises the contract's errors."""
-        with self._lock:
-            return self._connected()
+        with self._opening:
+            if self._driver is None:
+                from muster.drivers.registry import open_site
 
-    def _connected(self) -> Driver:
-        if self._driver is None:
-            from muster.drivers.registry import open_site
-
-            self._driver = open_site(self.access)
-        return self._driver
+                self._driver = open_site(self.access)
+            return self._driver
 
     def vms(self) -> list[VM]:
         """The VMs of the site: asked once, then remembered. Raises the contract's errors."""
+        found = self._listed()
         with self._lock:
-            return list(self._listed().values())
+            return list(found.values())
 
     def about(self, name: str) -> list[VM]:
         """Of these, the VMs that bear the name `name`, or a mark with it: all that matter to an operation on it."""
@@ -59,11 +62,10 @@ class SiteSession:
     def find(self, uuid: str) -> VM | None:
         """The VM of this identity; None where the site answered, and it is proven not to be there. Raises ModelError
         where the answer proves nothing, and the contract's errors."""
-        with self._lock:
-            found = self._listed().get(uuid)
-            if found is None:
-                self._prove()
-            return found
+        found = self._listed().get(uuid)
+        if found is None:
+            self.prove()
+        return found
 
     def now(self, uuid: str) -> VM | None:
         """The VM of this identity as it is now, read alone; None where it is proven not to be there. Raises as `find`.
@@ -83,10 +85,6 @@ class SiteSession:
 
     def prove(self) -> None:
         """Raise ModelError where the site answers with no VM at all: then none of them is proven to be gone."""
-        with self._lock:
-            self._prove()
-
-    def _prove(self) -> None:
         if not self._listed() and not self._deleted:
             raise ModelError(words.NO_VM_AT_ALL.format(self.name))
 
@@ -99,8 +97,23 @@ class SiteSession:
 
     def _listed(self) -> dict[str, VM]:
         found = self._vms
-        if found is None:
-            found = self._remember(self._connected().list(), next(self._tickets))
+        if found is not None:
+            return found
+        with self._asking:
+            found = self._vms  # somebody else may have asked meanwhile
+            return self._list() if found is None else found
+
+    def _list(self) -> dict[str, VM]:
+        driver = self.driver
+        with self._lock:
+            ticket = next(self._tickets)
+        listed = driver.list()
+        found = {str(vm.uuid): vm for vm in listed}
+        with self._lock:
+            self.listings += 1
+            log(f"site {self.name}: listed {len(listed)} VMs, listing {self.listings} of this run")
+            if ticket > self._newest:
+                self._vms, self._newest = found, ticket
         return found
 
     def note(self, vm: VM) -> None:
@@ -111,31 +124,28 @@ class SiteSession:
 
     def listed_now(self) -> list[VM]:
         """The VMs of the site, asked anew. Several threads may ask at once; the newest answer is remembered."""
-        driver = self.driver
-        with self._lock:
-            ticket = next(self._tickets)
-        listed = driver.list()
-        with self._lock:
-            self._remember(listed, ticket)
-        return listed
+        return list(self._list().values())
 
-    def _remember(self, listed: list[VM], ticket: int) -> dict[str, VM]:
-        self.listings += 1
-        log(f"site {self.name}: listed {len(listed)} VMs, listing {self.listings} of this run")
-        found = {str(vm.uuid): vm for vm in listed}
-        if ticket > self._newest:
-            self._vms, self._newest = found, ticket
-        return found
+    def snapshots(self, vm: VM) -> Sequence[Snapshot]:
+        """The snapshots of a VM, for a refresh: where the site tells those of all its VMs at once, it is asked once."""
+        listed = self.vms()
+        with self._asking:
+            if self._snapshots is None:
+                self._snapshots = self.driver.snapshots_of_all(listed) or {}
+            found = self._snapshots.get(str(vm.uuid))
+        return self.driver.snapshots(vm) if found is None else found
+
+    def forget(self) -> None:
+        """Something may have changed here: the next question lists again. What is being listed now is not remembered.
+        """
+        with self._lock:
+            self._vms = self._snapshots = None
+            self._newest = next(self._tickets)
 
     def remembered(self, name: str) -> Driver:
         """The connection, for an operation on the VM `name` that only looks, or makes what is not there: first it is
         told what was listed last. What it asks after that, once it has changed something, is asked of the site."""
         return cast("Driver", _Remembered(self, name))
-
-    def forget(self) -> None:
-        """Something may have changed here: the next question lists again."""
-        with self._lock:
-            self._vms = None
 
     def alone(self, vm: str) -> threading.Lock:
         """Held while an operation works on the VM of this name that the platform does not do twice at once."""
@@ -143,7 +153,7 @@ class SiteSession:
             return self._alone.setdefault(vm, threading.Lock())
 
     def close(self) -> None:
-        with self._lock:
+        with self._opening:
             if self._driver is not None:
                 self._driver.close()
             self._driver = None

@@ -15,7 +15,7 @@ from .of_vm import OfVm
 from .sites import SiteSession
 
 if TYPE_CHECKING:
-    from muster.drivers.driver import Snapshot
+    from muster.drivers.driver import Progress, Snapshot
 
 
 class SnapshotResource(OfVm):
@@ -43,28 +43,34 @@ class SnapshotResource(OfVm):
     def create(self, ctx: CreateContext, planned: State) -> State | None:
         """Take it. One that bears its name already is the one that a lost answer left: it is adopted."""
         from muster.drivers.driver import DriverError
-        from muster.operations import snapshot
 
         try:
-            vm = self.vm_of(planned)
-            session = self.session(planned["site"])
-            for there in _named(session.driver.snapshots(vm), planned["name"]):
-                if (there.description, there.hold) != (planned["description"], planned["hold"]):
-                    raise ModelError(words.OTHER_SNAPSHOT.format(there.description, there.hold))
-            fleet = self.settings.fleet_of(self.settings.wanted(planned["vm"], planned["site"], vm.spec))
-            done = self.alone(planned, "create", lambda progress: snapshot.take(
-                fleet, {vm.site: session.remembered(vm.owner.vm)}, description=planned["description"],
-                hold=planned["hold"], operation=planned["name"], progress=progress))
-            if done.error:
-                raise ModelError(done.error)
-            made = _named(done.snapshots, planned["name"])
-            if not made:
-                raise ModelError("the site says that it was taken and does not list it. Apply again")
+            made = self.alone(planned, "create", lambda progress: self._taken(planned, progress))
         except (DriverError, ModelError) as error:
             ctx.diagnostics.add_error(f"Unable to take the {self.called(planned)}", str(error))
             return None
         self.made(planned)
-        return {**planned, **_seen(made[0])}
+        return {**planned, **_seen(made)}
+
+    def _taken(self, planned: State, progress: Progress) -> Snapshot:
+        """The snapshot, as the site lists it after it was taken. Raises ModelError, and the contract's errors."""
+        from muster.operations import snapshot
+
+        vm = self.vm_of(planned)
+        session = self.session(planned["site"])
+        for there in _named(session.driver.snapshots(vm), planned["name"]):
+            if (there.description, there.hold) != (planned["description"], planned["hold"]):
+                raise ModelError(words.OTHER_SNAPSHOT.format(there.description, there.hold))
+        fleet = self.settings.fleet_of(self.settings.wanted(planned["vm"], planned["site"], vm.spec))
+        [done] = snapshot.take(
+            fleet, {vm.site: session.remembered(vm.owner.vm)}, description=planned["description"],
+            hold=planned["hold"], operation=planned["name"], progress=progress)
+        if done.error:
+            raise ModelError(done.error)
+        made = _named(done.snapshots, planned["name"])
+        if not made:
+            raise ModelError("the site says that it was taken and does not list it. Apply again")
+        return made[0]
 
     def update(self, ctx: UpdateContext, current: State, planned: State) -> State | None:
         """Every change takes another snapshot, so only a time-out is another one."""
@@ -80,7 +86,7 @@ class SnapshotResource(OfVm):
             there = self.marked(session, current["vm"])
             if not there:
                 session.prove()
-            found = _named(session.driver.snapshots(self.vm_of(current)), current["name"]) if there else []
+            found = _named(session.snapshots(self.vm_of(current)), current["name"]) if there else []
         except (DriverError, ModelError) as error:
             ctx.diagnostics.add_error(what, str(error))
             return current
@@ -91,28 +97,34 @@ class SnapshotResource(OfVm):
     def delete(self, ctx: DeleteContext, current: State) -> State | None:
         """Delete it; those taken after it stay."""
         from muster.drivers.driver import DriverError
-        from muster.operations import snapshot
 
         if self.made_just_now(ctx.diagnostics, current):
             return current
         try:
-            session = self.session(current["site"])
-            session.forget()
-            if not self.marked(session, current["vm"]):
-                session.prove()
-                return None
-            vm = self.vm_of(current)
-            fleet = self.settings.fleet_of(self.settings.wanted(current["vm"], current["site"], vm.spec))
-            done = self.alone(current, "delete", lambda progress: snapshot.remove(
-                fleet, {vm.site: session.remembered(vm.owner.vm)}, (), current["name"], progress=progress))
-            if done.error:
-                raise ModelError(done.error)
-            if _named(done.snapshots, current["name"]):
-                raise ModelError("the site says that it deleted it and lists it still. Apply again")
+            self.alone(current, "delete", lambda progress: self._removed(current, progress))
         except (DriverError, ModelError) as error:
             ctx.diagnostics.add_error(f"Unable to delete the {self.called(current)}", str(error))
             return current
         return None
+
+    def _removed(self, current: State, progress: Progress) -> None:
+        """Delete it, and read that it is gone. Raises ModelError, and the contract's errors."""
+        from muster.operations import snapshot
+
+        session = self.session(current["site"])
+        if not self.marked(session, current["vm"]):
+            session.prove()
+            return
+        vm = session.now(str(self.vm_of(current).uuid))
+        if vm is None:
+            return
+        fleet = self.settings.fleet_of(self.settings.wanted(current["vm"], current["site"], vm.spec))
+        [done] = snapshot.remove(fleet, {vm.site: session.remembered(current["vm"])}, (), current["name"],
+                                 progress=progress)
+        if done.error:
+            raise ModelError(done.error)
+        if _named(done.snapshots, current["name"]):
+            raise ModelError("the site says that it deleted it and lists it still. Apply again")
 
     def found(self, state: State) -> State:
         """The snapshot whose name is the id that ``vm_snapshot`` was given."""

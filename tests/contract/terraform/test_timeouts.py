@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from typing import Any
 
@@ -125,3 +126,63 @@ def test_each_bounds_its_own_operation(terraform: Terraform, monkeypatch: pytest
     world.fake.unlock(vmid)
     terraform.run("destroy", "-auto-approve")
     assert terraform.there() == {}
+
+
+@QUICK
+@pytest.mark.parametrize(("call", "doing"), [("list", "delete"), ("again", "update"), ("again", "delete")])
+def test_a_question_that_is_not_answered(
+    terraform: Terraform, monkeypatch: pytest.MonkeyPatch, call: str, doing: str
+) -> None:
+    """Before an operation changes anything: its time counts, and nothing is changed when the answer comes at last."""
+    terraform.vms = {"a": {**OFF, "timeouts": {doing: "1s"}}}
+    terraform.apply()
+    picture, state = terraform.world.picture(), terraform.state()
+    kind: Any = type(terraform.world.driver)
+    original, asked, released = getattr(kind, call), [], threading.Event()
+
+    def silent(self: Any, *words: Any) -> Any:
+        asked.append(call)
+        if call == "list" and len(asked) == 1:  # the plan's
+            return original(self, *words)
+        released.wait(60)
+        return original(self, *words)
+
+    terraform.vms["a"]["cpus"] = 2
+    with monkeypatch.context() as planted:
+        planted.setattr(kind, call, silent)
+        words = ["destroy"] if doing == "delete" else ["apply"]
+        said = flat(terraform.run(*words, "-auto-approve", "-refresh=false", code=1))
+        released.set()
+        for thread in threading.enumerate():
+            if thread.name.startswith("operation on"):  # what was left behind
+                thread.join(60)
+    assert "it was not done within 1s" in said
+    assert terraform.state() == state
+    assert terraform.world.picture() == picture
+
+
+@QUICK
+def test_the_wait_for_another_operation_counts(terraform: Terraform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two snapshots of one VM the second waits for the first; what was given up is not done afterwards."""
+    kind: Any = type(terraform.world.driver)
+    original, released, begun = kind.take_snapshot, threading.Event(), []
+
+    def slow(self: Any, *words: Any) -> Any:
+        begun.append(words)
+        released.wait(60)
+        return original(self, *words)
+
+    terraform.vms = {"a": OFF}
+    terraform.apply()
+    one = {"vm": terraform.name("a"), "timeouts": {"create": "1s"}}
+    snapshots = {name: {**one, "name": name} for name in ("one", "two")}
+    terraform.more = {"resource": {"muster_vm": {"a": {"name": terraform.name("a"), **OFF}},
+                                   "muster_vm_snapshot": snapshots}}
+    with monkeypatch.context() as planted:
+        planted.setattr(kind, "take_snapshot", slow)
+        said = flat(terraform.apply(code=1))
+        released.set()
+    assert said.count("it was not done within 1s") == 2
+    assert len(begun) == 1
+    terraform.apply()
+    assert terraform.plan() == {}
