@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from muster.drivers.driver import Ambiguous, Conflict, Driver, Failed, Unreachable, Unsupported
+from muster.drivers.ownership import Written
 from muster.drivers.proxmox import guest, placement
+from muster.drivers.proxmox import mark as marks
 from muster.drivers.registry import open_site
 from muster.model.planner import worst
-from muster.model.vm import VM
+from muster.model.vm import VM, Mark
 from muster.operations import health
 from proxmox_site import ProxmoxWorld, on_proxmox
 
@@ -191,6 +194,51 @@ def test_what_the_site_lacks_is_said_before(world: ProxmoxWorld, spec: dict[str,
     with pytest.raises(Conflict, match=words):
         world.driver.check(world.wanted(**spec))
     assert world.picture() == before
+
+
+def edited_between(world: ProxmoxWorld, act: Callable[[int], object], edit: Callable[[], object]) -> None:
+    """`act` twice; somebody else edits just before the second one writes the mark."""
+    trouble = world.fake.trouble
+    trouble.arm()
+    act(1)
+    at = next(n for n, call in enumerate(trouble.calls, 1) if call.startswith("PUT") and call.endswith("/config"))
+    trouble.arm()
+    trouble.before = {at: edit}
+    try:
+        act(2)
+    finally:
+        trouble.before = {}
+    assert len(trouble.calls) >= at
+
+
+def test_notes_that_somebody_writes_meanwhile_stay(world: ProxmoxWorld) -> None:
+    vm = world.made()
+    config = world.inside(vm).config
+
+    def ask_jane() -> None:
+        config["description"] = "ask Jane\n\n" + config["description"]
+
+    edited_between(world, lambda n: applied(world, vm, tags={"a": str(n)}), ask_jane)
+    assert "ask Jane" in config["description"]
+    assert world.driver.get(vm.name)["tags"] == {"a": "2"}
+
+
+def test_of_two_fleets_that_adopt_at_once_one_gets_the_vm(world: ProxmoxWorld) -> None:
+    theirs = [world.foreign(f"x{number}") for number in (1, 2)]
+    bank = Mark("bank", "vault", "op-9")
+
+    def adopt(n: int) -> None:
+        world.driver.adopt(theirs[n - 1], Mark(world.fleet, f"x{n}", "op-1"))
+
+    with pytest.raises(Conflict, match="it bears the mark of fleet 'bank' since"):
+        edited_between(world, adopt, lambda: as_bank(world, theirs[1], bank))
+    assert world.driver.again(theirs[1]).mark == bank
+
+
+def as_bank(world: ProxmoxWorld, vm: VM, mark: Mark) -> None:
+    """Another fleet's run, in its own process: its mark is in the notes."""
+    uuid = {"uuid": str(vm.uuid), "vmid": vm.state["vmid"], "devices": {}}
+    world.inside(vm).config["description"] = marks.notes(Written(mark, {}, platform=uuid), "mine")
 
 
 def test_a_mark_that_does_not_fit_is_refused_before(world: ProxmoxWorld) -> None:

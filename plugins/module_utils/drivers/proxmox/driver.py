@@ -156,12 +156,12 @@ class ProxmoxDriver(Driver):
         self.room.check(desired, pools, str(desired["host"] or self.placement.any(desired.name)))
 
     def check_run(self, plans: Sequence[VMPlan]) -> None:
-        wanted, known = [], list[listing.Resource]()
+        wanted, known = list[needs.Need](), list[listing.Resource]()
         for plan in plans:
             home = ""
             entry = (self.access["images"] or {}).get(plan.vm["image"]) or {}
             if plan.desired is not None and entry.get("template") and (plan.actual is None or plan.how == "replace"):
-                known = known or listing.templates(self.api)
+                known = known or [*listing.templates(self.api)]
                 image = Template(str(plan.vm["image"]), str(entry["template"]))
                 home = str(self._template(image, plan.desired, known)["node"])
             wanted += needs.taken(self, plan, home)

@@ -18,7 +18,7 @@ _WORDS: tuple[tuple[re.Pattern[str], type[DriverError]], ...] = tuple(
         (r"Permission check failed|only root can|permission denied", Denied),
         (r"does not exist|No such (?:storage|resource|VM|node|cluster node|volume|logical volume)", NotFound),
         (r"No route to host|connection (?:timed out|refused)|hostname lookup", Unreachable),
-        (r"already exists|already used|already defined|checksum mismatch|modified configuration", Conflict),
+        (r"already exists|already used|already defined|checksum miss?match|modified configuration", Conflict),
         (r"feature is not available|not supported|does not support", Unsupported),
     )
 )
@@ -32,6 +32,7 @@ _TODO: dict[type[DriverError], str] = {
     Unsupported: "See docs/drivers/proxmox.md",
 }
 _SPACE = re.compile(r"No space left|not enough (?:free )?space|out of space", re.IGNORECASE)
+CHANGED = re.compile(r"checksum miss?match|modified configuration")  # a digest that is not the configuration's any more
 LIMIT = 400
 
 

@@ -76,7 +76,7 @@ class Room:
             if need.node and not self.shared(need.storage, need.vm):
                 wanted[need.storage, need.node].append(need)
         free: dict[str, Mapping[str, int]] = {}  # of each node that was asked
-        lacking = []
+        lacking: list[tuple[str, str, int, set[str]]] = []
         for (storage, node), its in sorted(wanted.items(), reverse=True):  # what is of one node before what is of all
             if node == "" and storage in {told for told, *_more in lacking}:
                 continue

@@ -11,20 +11,33 @@ from ..ownership import Written
 from . import config as text
 from . import listing
 from . import mark as marks
+from .errors import CHANGED
 
 if TYPE_CHECKING:
     from .driver import ProxmoxDriver
 
 
 def write_mark(driver: ProxmoxDriver, path: str, name: str, written: Written, config: text.Config) -> None:
-    """Write the mark into the notes, and see to the tag. It is read back: what is built, and whose, hangs on it."""
-    values = {
-        "description": marks.notes(written, str(config.get("description") or "")),
-        "tags": marks.tags(config.get("tags")),
-    }
-    driver.tasks.patiently(
-        lambda: driver.api.put(f"{path}/config", "write the ownership mark", name, **values), name
-    )
+    """Write the mark into the notes of `config`, and see to the tag. It is read back: what is built, and whose, hangs on
+    it. What somebody else writes meanwhile stays: it is read, and the mark goes into that. Raises Conflict where it is
+    a mark."""
+    try:
+        _write_notes(driver, path, name, written, config)
+    except Conflict as error:
+        if not CHANGED.search(error.what):
+            raise
+        now = driver.api.get(f"{path}/config", "read the ownership mark", name)
+        theirs = marks.find(now)
+        if theirs != marks.find(config):
+            whose = f"bears the mark of fleet '{theirs.mark.fleet}' since" if theirs else "has lost its mark since"
+            raise Conflict(
+                f"unable to write the ownership mark: somebody else changed the VM at the same moment, and it {whose}; "
+                "it was left so",
+                site=driver.site,
+                vm=name,
+                todo="Find out who else works on this VM, then run again",
+            ) from None
+        _write_notes(driver, path, name, written, now)
     if marks.find(driver.api.get(f"{path}/config", "read the ownership mark", name)) != written:
         raise Failed(
             "unable to write the ownership mark: Proxmox reported it as done, yet the VM bears another one",
@@ -32,6 +45,20 @@ def write_mark(driver: ProxmoxDriver, path: str, name: str, written: Written, co
             vm=name,
             todo="Run again; if it stays, look at the VM's notes in Proxmox",
         )
+
+
+def _write_notes(
+    driver: ProxmoxDriver, path: str, name: str, written: Written, config: text.Config
+) -> None:
+    """Write notes and tags that are made of those of `config`, provided that it is still the VM's."""
+    values = {
+        "description": marks.notes(written, str(config.get("description") or "")),
+        "tags": marks.tags(config.get("tags")),
+        "digest": config.get("digest"),
+    }
+    driver.tasks.patiently(
+        lambda: driver.api.put(f"{path}/config", "write the ownership mark", name, **values), name
+    )
 
 
 def demolish(driver: ProxmoxDriver, vm: VM, progress: Progress) -> None:
