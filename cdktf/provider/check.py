@@ -10,10 +10,11 @@ from muster.model.consistency import complete
 from muster.model.errors import ModelError
 from muster.model.fields import VM_FIELDS
 from muster.model.normal import layer, without_unset
-from tf.function import CallContext, Function, FunctionSignature, Parameter, Return
+from tf.function import CallContext, FunctionSignature, Parameter, Return
 from tf.types import String, TfType
 
 from .compliance import untold
+from .functions import Answering
 from .provider import MusterProvider, summary
 from .settings import DEFAULT_PACK, check_name, without_nulls
 
@@ -41,7 +42,7 @@ class _Findings(_Any):
         return json.dumps(["list", ["object", dict.fromkeys(_FINDING, "string")]]).encode()
 
 
-class Check(Function):
+class Check(Answering):
     """``provider::muster::check(vm, packs...)``."""
 
     def __init__(self, provider: MusterProvider) -> None:
@@ -64,7 +65,7 @@ class Check(Function):
             "is empty where all rules are satisfied. Waivers are not asked, nor what only other VMs tell.",
         )
 
-    def call(self, ctx: CallContext, arguments: list[Any]) -> Any:
+    def answer(self, ctx: CallContext, arguments: list[Any]) -> Any:
         from muster.policy import check
         from muster.policy.packfile import load_rules
 

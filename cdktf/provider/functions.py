@@ -8,10 +8,26 @@ from muster.model.units import parse_duration, parse_size
 from tf.function import CallContext, Function, FunctionSignature, Parameter, Return
 from tf.types import Number, String
 
+from .defect import TITLE, defect
 from .provider import MusterProvider
 
 
-class _Parsed(Function):
+class Answering(Function):
+    """A function that answers, or says in words why not; a defect without the text of its exception."""
+
+    def answer(self, ctx: CallContext, arguments: list[Any]) -> Any:
+        """The result; None, with an error, where there is none."""
+        raise NotImplementedError
+
+    def call(self, ctx: CallContext, arguments: list[Any]) -> Any:
+        try:
+            return self.answer(ctx, arguments)
+        except Exception as error:
+            ctx.diagnostics.add_error(f"{TITLE}: {defect(error)}. Please report this.")
+            return None
+
+
+class _Parsed(Answering):
     """A text in, a number out."""
 
     name: ClassVar[str]
@@ -38,7 +54,7 @@ class _Parsed(Function):
         """The number. Raises ValueError."""
         raise NotImplementedError
 
-    def call(self, ctx: CallContext, arguments: list[Any]) -> Any:
+    def answer(self, ctx: CallContext, arguments: list[Any]) -> Any:
         try:
             return self.parsed(arguments[0])
         except ValueError as error:

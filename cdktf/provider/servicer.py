@@ -5,7 +5,6 @@ too, applies that know the configuration, and a failure that is always a sentenc
 from __future__ import annotations
 
 import json
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +16,7 @@ from tf.types import Unknown
 from tf.utils import Diagnostics, read_dynamic_value, to_dynamic_value
 
 from . import configuration, timeouts
-from .log import log
+from .defect import TITLE, defect
 from .provider import MusterProvider
 from .schema import filled
 
@@ -36,10 +35,27 @@ _NULL = b"\xc0"  # in msgpack
 _FIRST_HALF = b"first half"
 
 
+def _guarded(question: str, response: Any) -> Callable[[ProviderServicer, Any, Any], Any]:
+    """The framework's own answer to `question`, which would print a defect with its text, and raise it."""
+    plain = getattr(ProviderServicer, question).__wrapped__
+
+    def answer(self: ProviderServicer, request: Any, context: Any) -> Any:
+        return _answered(lambda _diags: plain(self, request, context),
+                         lambda diags: response(diagnostics=diags.to_pb()))
+
+    return answer
+
+
 class MusterServicer(ProviderServicer):
     """The framework's servicer with what it lacks."""
 
     app: MusterProvider
+
+    ValidateProviderConfig = _guarded("ValidateProviderConfig", pb.ValidateProviderConfig.Response)
+    ValidateDataResourceConfig = _guarded("ValidateDataResourceConfig", pb.ValidateDataResourceConfig.Response)
+    ConfigureProvider = _guarded("ConfigureProvider", pb.ConfigureProvider.Response)
+    ImportResourceState = _guarded("ImportResourceState", pb.ImportResourceState.Response)
+    ReadDataSource = _guarded("ReadDataSource", pb.ReadDataSource.Response)
 
     def GetProviderSchema(self, request: Any, context: Any) -> Any:
         response = super().GetProviderSchema(request, context)
@@ -133,13 +149,10 @@ def _value(state: Any) -> Any:
 
 
 def _answered(work: Callable[[Diagnostics], Any], failed: Callable[[Diagnostics], Any]) -> Any:
-    """The answer of `work`. A defect of ours becomes an error of the one resource, with its state as it was."""
+    """The answer of `work`. A defect of ours becomes an error of what was asked about, with its state as it was."""
     diags = Diagnostics()
     try:
         return work(diags)
     except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{type(error).__name__} in {place.name}, line {place.lineno} of {place.filename.rpartition('/')[2]}"
-        log(f"defect: {where}", "error")  # without its text, which may hold values
-        diags.add_error("Muster's provider has a defect", f"{where}. The state was left as it is: please report this.")
+        diags.add_error(TITLE, f"{defect(error)}. The state was left as it is: please report this.")
         return failed(diags)

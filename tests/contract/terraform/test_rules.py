@@ -193,6 +193,39 @@ def test_data_sources(ruled: Terraform) -> None:
     assert "has no VM of the name 'nobody'" in ruled.refused()
 
 
+CANARY = "canary-7d793037a0760186"
+RESOURCE = {"resource": {"muster_vm": {"a": {"name": "a", **OFF}}}}
+SOURCE = {"data": {"muster_vm": {"a": {"name": "a"}}}}
+
+
+@pytest.mark.parametrize(("place", "document"), [
+    ("provider.read_settings", RESOURCE),
+    ("provider.Sites", RESOURCE),
+    ("vm.check_name", RESOURCE),
+    ("vm_plan.VmPlanning._predicted", RESOURCE),
+    ("data._Data.validate", SOURCE),
+    ("data.VmData.ask", SOURCE),
+    ("vm_read.VmReading.import_", {**RESOURCE, "import": [{"to": "muster_vm.a", "id": "a"}]}),
+    ("functions.parse_size", {"output": {"a": {"value": "${provider::muster::bytes(\"1\")}"}}}),
+    ("check._document", {"output": {"a": {"value": "${provider::muster::check({})}"}}}),
+])
+def test_a_defect_is_an_error_without_the_text_of_the_exception(
+    terraform: Terraform, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], place: str,
+    document: dict[str, Any]
+) -> None:
+    """Wherever it is: its text may hold values."""
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError(CANARY)
+
+    terraform.more = document
+    with monkeypatch.context() as planted:
+        planted.setattr(f"muster_provider.{place}", broken)
+        said = terraform.refused()
+    assert "Muster's provider has a defect" in said
+    assert "RuntimeError in broken" in said
+    assert CANARY not in said + "".join(capfd.readouterr())
+
+
 def test_functions(terraform: Terraform) -> None:
     terraform.vms = {"a": OFF}
     call = "${provider::muster::%s(\"%s\")}"
