@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid as uuids
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from ...model.vm import VM
@@ -61,7 +62,15 @@ def every(api: Api, wanted: Callable[[Resource], bool]) -> list[VM]:
         numbers = {one["vmid"] for one in gone}
         again = [one for one in resources(api) if one["vmid"] in numbers]
         read += [found for found in (_one(api, one) for one in again) if found is not None]
-    return [found for found in read if found is not None]
+    return _hazy([found for found in read if found is not None])
+
+
+def _hazy(vms: list[VM]) -> list[VM]:
+    """The VMs. Where no VM of others has a tag that names its owner, owners are written down elsewhere: unknown."""
+    others = [vm for vm in vms if vm.mark is None]
+    if any("owner" in vm["tags"] for vm in others):
+        return vms
+    return [replace(vm, state={**vm.state, "unknown": ["tags.owner"]}) if vm.mark is None else vm for vm in vms]
 
 
 def _one(api: Api, resource: Resource) -> VM | None:
@@ -85,7 +94,8 @@ def _one(api: Api, resource: Resource) -> VM | None:
                 vm=name,
                 todo="Bring the node back, or take it out of the cluster (pvecm delnode) and recover its VMs",
             ) from None
-        return VM(name, api.site, {}, foreign_uuid(api.site, vmid), None, {"power": "unknown", "vmid": vmid})
+        tags = {"tags": marks.told(resource.get("tags"))}
+        return VM(name, api.site, tags, foreign_uuid(api.site, vmid), None, {"power": "unknown", "vmid": vmid})
     return read(api, resource, config, status)
 
 
@@ -143,7 +153,9 @@ def _read(api: Api, resource: Resource, config: Mapping[str, Any], status: Resou
         addresses = guest.addresses(api, f"nodes/{resource['node']}/qemu/{vmid}", str(resource.get("name")))
         if addresses:
             state["addresses"], state["address"] = addresses, addresses[0]
-    if written is not None:
+    if written is None:
+        spec["tags"] = marks.told(config.get("tags"))
+    else:
         spec.update({key: value for key, value in written.fields.items() if key in marks.FIELDS and value is not None})
         state["seed"], state["ready"] = written.seed, written.ready
         kept = {disk["name"]: disk for disk in written.fields.get("disks") or ()}

@@ -24,6 +24,7 @@ GRAIN = 4 << 20  # bytes to which storages round the size of a disk up: the exte
 MOST = 8192  # characters of a VM's notes in Proxmox
 _OPEN, _CLOSE = "<!-- muster ", " -->"
 _COMMENT = re.compile(re.escape(_OPEN) + r"(\{.*\})" + re.escape(_CLOSE))
+_TOLD = re.compile(r"(owner|cost[-_]center|environment|service|data|residency|role)[-_.+](.+)")
 # Fields that no hardware of Proxmox holds.
 FIELDS = ("image", "profile", "tags", "protection", "schedule", "health")
 
@@ -82,6 +83,13 @@ def uuid(config: Mapping[str, Any], vmid: int) -> str | None:
 def tags(before: object) -> str:
     """The tags of Proxmox with Muster's among them."""
     return ";".join(sorted({TAG, *(tag for tag in re.split(r"[;, ]+", str(before or "")) if tag)}))
+
+
+def told(written: object) -> dict[str, str]:
+    """What the tags of a VM of others say, with the keys that rules read. A tag of Proxmox has no value, and neither =
+    nor :, so that its beginning is the key: ``owner-shop``, ``owner_shop`` and ``owner.shop`` name the owner shop."""
+    found = (_TOLD.fullmatch(tag.lower()) for tag in re.split(r"[;, ]+", str(written or "")))
+    return {match[1].replace("-", "_"): match[2] for match in found if match}
 
 
 def check(desired: VM, mark: Mark, site: str) -> None:
