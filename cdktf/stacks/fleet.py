@@ -62,7 +62,7 @@ class FleetStack(TerraformStack):
         for name, description in _ALLOWED.items():
             TerraformVariable(self, name, type="bool", default=False, description=description)
         MusterProvider(self, fleet_file=escaped(from_stack(self, self.fleet.source)),
-                       **{name: f"${{var.{name}}}" for name in _ALLOWED})
+                       allow_power_cycle="${var.allow_power_cycle}", allow_force="${var.allow_force}")
 
     def resource(self, vms: Sequence[VM], counted: bool) -> tuple[str, dict[str, Any]]:
         """The type and the attributes of the resource that makes the `vms` of one entry."""

@@ -18,7 +18,7 @@ _SECONDS = (5, 20)  # to connect, and to wait for an answer
 
 
 def read(access: Site, reference: str, what: str) -> str:
-    """The text of `reference`, which is `what` (``API token``). Raises Denied and Unreachable, which show none of it."""
+    """The text of `reference`, which is `what` (``API token``). Raises Denied and Unreachable, which show no secret."""
     path, _hash, name = reference.removeprefix(VAULT).partition("#")
     if not os.environ.get("VAULT_ADDR"):
         raise _denied(access, reference, what, "VAULT_ADDR is not set", "Set it to the address of Vault")

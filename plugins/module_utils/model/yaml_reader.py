@@ -95,7 +95,7 @@ def read_yaml(text: str, source: str) -> Map:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be read"
         if "nesting depth" in what:  # libyaml has a bound of its own, and reads ahead to it
-            builder.problem(_DEEP, mark.line + 1, builder.path()[:1])
+            builder.problem(_DEEP, 1 if mark is None else mark.line + 1, builder.path()[:1])
             raise FleetErrors(builder.problems) from None
         begun = getattr(error, "context_mark", None)
         if begun is not None and mark is not None and begun.line != mark.line:
