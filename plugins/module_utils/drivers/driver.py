@@ -420,11 +420,13 @@ class Driver(ABC):
         must be asked VM by VM."""
         return None
 
-    def take_snapshot(self, vm: VM, operation: str, description: str = "", hold: bool = False) -> Snapshot:
+    def take_snapshot(
+        self, vm: VM, operation: str, description: str = "", hold: bool = False, progress: Progress = silent
+    ) -> Snapshot:
         """Take a snapshot. One that bears `operation` already is that snapshot: it is returned, not doubled."""
         raise self.lacks(Capability.SNAPSHOT, vm)
 
-    def delete_snapshot(self, vm: VM, snapshot: Snapshot) -> None:
+    def delete_snapshot(self, vm: VM, snapshot: Snapshot, progress: Progress = silent) -> None:
         """Delete one snapshot; its children stay."""
         raise self.lacks(Capability.SNAPSHOT, vm)
 

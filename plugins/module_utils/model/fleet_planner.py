@@ -105,11 +105,11 @@ def plan_fleet(fleet: Fleet, actual: Iterable[VM], refine: Refine | None = None,
     deletions = []
     for vm in orphans if delete else ():
         if (vm["protection"] or {}).get("deletion"):
-            error = Impossible(
+            stays = Impossible(
                 f"VM '{vm.name}' at site '{vm.site}' is not in the fleet file any more and is protected from deletion; "
                 "it stays. Put it back into the file and remove the protection in a run of its own, or keep it.")
-            error.vm, error.site = vm.name, vm.site
-            refused.append(error)
+            stays.vm, stays.site = vm.name, vm.site
+            refused.append(stays)
         else:
             deletions.append(VMPlan(None, vm, (Change((), dict(vm.spec), None, "delete", "it left the fleet file"),)))
     steps = [*create, *change, *deletions]

@@ -71,7 +71,7 @@ def take(
         if check:
             return Outcome(vm.name, vm.site, not adopted, snapshots=tuple(before))
         progress(f"{vm.name}: taking a snapshot")
-        made = driver.take_snapshot(vm, id_, description, hold)
+        made = driver.take_snapshot(vm, id_, description, hold, progress)
         removed = _retain(driver, vm, count, age, progress)
         return Outcome(
             vm.name,
@@ -114,7 +114,7 @@ def _retain(driver: Driver, vm: VM, count: int | None, age: int | None, progress
     doomed = retention.doomed_snapshots(driver.snapshots(vm), count, age, time.time())
     for snapshot in doomed:
         progress(f"{vm.name}: deleting the snapshot {snapshot.id}")
-        driver.delete_snapshot(vm, snapshot)
+        driver.delete_snapshot(vm, snapshot, progress)
     return tuple(snapshot.id for snapshot in doomed)
 
 
@@ -149,7 +149,7 @@ def remove(
             return Outcome(vm.name, vm.site, snapshots=tuple(driver.snapshots(vm)))
         if not check:
             progress(f"{vm.name}: deleting the snapshot {snapshot.id}")
-            driver.delete_snapshot(vm, snapshot)
+            driver.delete_snapshot(vm, snapshot, progress)
         return Outcome(vm.name, vm.site, True, removed=(snapshot.id,), snapshots=tuple(driver.snapshots(vm)))
 
     return _over(fleet, drivers, names, work, parallel)

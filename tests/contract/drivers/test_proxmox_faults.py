@@ -17,9 +17,11 @@ from muster.drivers.driver import (
     Image,
     Locked,
     NotFound,
+    Progress,
     Snapshot,
     Unknown,
     Unreachable,
+    silent,
 )
 from muster.drivers.proxmox import connection
 from muster.drivers.proxmox import tasks as task_room
@@ -37,19 +39,25 @@ def patient(world: ProxmoxWorld, seconds: float) -> None:
     driver.tasks.lock_wait = seconds
 
 
-def cpus(world: ProxmoxWorld, vm: VM) -> VM:
-    return world.driver.apply(world.wanted(cpus=2), vm, [Change(("cpus",), 1, 2, "live")])
+def cpus(world: ProxmoxWorld, vm: VM, say: Progress = silent) -> VM:
+    return world.driver.apply(world.wanted(cpus=2), vm, [Change(("cpus",), 1, 2, "live")], say)
 
 
-WRITES: dict[str, Callable[[ProxmoxWorld, VM], object]] = {
-    "power on": lambda world, vm: world.driver.power(vm, "on"),
+def size(world: ProxmoxWorld, vm: VM, say: Progress = silent) -> VM:
+    desired = world.wanted(disks=[{"size": "2 MiB"}])
+    return world.driver.apply(desired, vm, world.changes(desired), say)
+
+
+WRITES: dict[str, Callable[..., object]] = {
+    "power on": lambda world, vm, say=silent: world.driver.power(vm, "on", say),
     "change": cpus,
-    "snapshot": lambda world, vm: world.driver.take_snapshot(vm, "other"),
-    "revert": lambda world, vm: world.driver.revert_snapshot(vm, SNAPSHOT),
-    "delete snapshot": lambda world, vm: world.driver.delete_snapshot(vm, SNAPSHOT),
-    "archive": lambda world, vm: world.driver.archive(vm, "point"),
-    "delete": lambda world, vm: world.driver.delete(vm),
+    "snapshot": lambda world, vm, say=silent: world.driver.take_snapshot(vm, "other", progress=say),
+    "revert": lambda world, vm, say=silent: world.driver.revert_snapshot(vm, SNAPSHOT, say),
+    "delete snapshot": lambda world, vm, say=silent: world.driver.delete_snapshot(vm, SNAPSHOT, say),
+    "archive": lambda world, vm, say=silent: world.driver.archive(vm, "point", say),
+    "delete": lambda world, vm, say=silent: world.driver.delete(vm, say),
 }
+WAITING = {**WRITES, "grow": size}
 
 
 def test_a_task_is_followed_through_a_silence(world: ProxmoxWorld, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,6 +114,20 @@ def test_a_lock_is_waited_for_named_and_never_broken(world: ProxmoxWorld, write:
     write(world, vm)
 
 
+@pytest.mark.parametrize("write", WAITING.values(), ids=WAITING)
+def test_who_waits_for_a_lock_says_so_and_can_be_interrupted(world: ProxmoxWorld, write: Any) -> None:
+    vm = world.made()
+    world.driver.take_snapshot(vm, "op")
+    world.fake.snapshot_lock(vm.state["vmid"], "backup")
+
+    def interrupted(text: str) -> None:
+        if "waiting, unable to" in text:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write(world, vm, interrupted)
+
+
 def test_a_lock_that_goes_in_time(world: ProxmoxWorld) -> None:
     vm = world.made()
     world.fake.snapshot_lock(vm.state["vmid"], "backup")
@@ -119,13 +141,15 @@ def test_a_lock_that_goes_in_time(world: ProxmoxWorld) -> None:
     assert said == [f"{vm.name}: waiting, unable to start the VM: VM is locked (backup)"]
 
 
-def test_the_task_that_holds_a_vm_is_named(world: ProxmoxWorld) -> None:
+@pytest.mark.parametrize("write", WAITING.values(), ids=WAITING)
+def test_the_task_that_holds_a_vm_is_named(world: ProxmoxWorld, write: Any) -> None:
     vm = world.made()
+    world.driver.take_snapshot(vm, "op")
     world.fake.time_scale = 0.01
     world.serving.call(world.fake.backup(vm.state["vmid"], secs=3000))
     patient(world, 0.2)
     with pytest.raises(Locked, match=r"VM is locked \(backup\), held by vzdump of root@pam \(UPID:pve1:"):
-        world.driver.power(vm, "on")
+        write(world, vm)
 
 
 def test_the_lock_of_the_configuration(world: ProxmoxWorld) -> None:

@@ -52,6 +52,27 @@ def test_snapshots_of_one_name_are_told_apart(world: VsphereWorld) -> None:
 
 
 @on_vsphere
+def test_who_waits_for_another_task_to_take_a_snapshot_can_be_interrupted(
+    world: VsphereWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vm = world.made()
+    taken = world.driver.take_snapshot(vm, "op")
+    driver: Any = world.driver
+
+    def held(doing: str, start: Any, vm: str, progress: Any = None) -> Any:
+        progress(f"{vm}: {doing}")
+
+    def interrupted(text: str) -> None:
+        raise KeyboardInterrupt(text)
+
+    monkeypatch.setattr(driver.tasks, "run", held)
+    for act in (lambda: driver.take_snapshot(vm, "other", progress=interrupted),
+                lambda: driver.delete_snapshot(vm, taken, interrupted)):  # fmt: skip
+        with pytest.raises(KeyboardInterrupt, match="snapshot"):
+            act()
+
+
+@on_vsphere
 def test_snapshots_of_a_whole_site_come_in_one_conversation(
     world: VsphereWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:

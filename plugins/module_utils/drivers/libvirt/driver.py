@@ -413,10 +413,12 @@ class LibvirtDriver(Driver):
     def snapshots(self, vm: VM) -> Sequence[Snapshot]:
         return snapshots.every(self.domain(vm), self.site)
 
-    def take_snapshot(self, vm: VM, operation: str, description: str = "", hold: bool = False) -> Snapshot:
+    def take_snapshot(
+        self, vm: VM, operation: str, description: str = "", hold: bool = False, progress: Progress = silent
+    ) -> Snapshot:
         return snapshots.take(self.owned(vm, "take a snapshot"), self.site, operation, description, hold)
 
-    def delete_snapshot(self, vm: VM, snapshot: Snapshot) -> None:
+    def delete_snapshot(self, vm: VM, snapshot: Snapshot, progress: Progress = silent) -> None:
         snapshots.delete(self.owned(vm, "delete a snapshot"), self.site, snapshot)
 
     def revert_snapshot(self, vm: VM, snapshot: Snapshot, progress: Progress = silent) -> VM:

@@ -64,7 +64,7 @@ def take(driver: ProxmoxDriver, vm: VM, path: str, restore_point: str, progress:
         ]
         driver.tasks.finish(begun[0], doing, vm.name, progress)
 
-    driver.tasks.patiently(act, vm.name, progress)
+    driver.tasks.patiently(act, vm.name, progress, path)
     found = [held for held in every(driver, vm) if held.archive.restore_point == restore_point]
     if not found:
         raise Failed(

@@ -155,6 +155,7 @@ def _copy(
         ),
         name,
         progress,
+        f"nodes/{home}/qemu/{source['vmid']}",
     )
     driver.tasks.finish(upid, "copy the template", name, progress)
 
@@ -187,7 +188,7 @@ def _complete(
     gone: list[str] = []
     if plan.source is not None or plan.archive:
         changed, gone = _refit(driver, plan, config)
-    _set(driver, path, name, {**changed, **({"delete": ",".join(gone)} if gone else {})})
+    _set(driver, path, name, {**changed, **({"delete": ",".join(gone)} if gone else {})}, progress)
     config = driver.api.get(f"{path}/config", "read the VM", name)
     there = {drive.key: drive for drive in text.drives(config)}
     for disk in desired["disks"] or ():
@@ -195,7 +196,7 @@ def _complete(
         drive = there.get(key)
         if drive is None:
             progress(f"{name}: making the disk '{disk['name']}' of {format_size(disk['size'])}")
-            _set(driver, path, name, {key: volume(driver, disk)})
+            _set(driver, path, name, {key: volume(driver, disk)}, progress)
         elif drive.size >= disk["size"] + marks.GRAIN:  # less is what the storage rounded up
             raise Conflict(
                 f"its source has {format_size(drive.size)} and does not fit into the disk '{disk['name']}' of "
@@ -209,7 +210,7 @@ def _complete(
     config = driver.api.get(f"{path}/config", "read the VM", name)
     _prove(driver, plan, config)
     whole = replace(written, built=True, platform={"uuid": plan.uuid, "devices": written.platform["devices"]})
-    write_mark(driver, path, name, whole, config)
+    write_mark(driver, path, name, whole, config, progress)
 
 
 def _refit(driver: ProxmoxDriver, plan: Plan, config: text.Config) -> tuple[dict[str, Any], list[str]]:
@@ -255,19 +256,22 @@ def _prove(driver: ProxmoxDriver, plan: Plan, config: text.Config) -> None:
         raise Failed(f"{problem}; it was not started", site=driver.site, vm=plan.desired.name, todo="Run again")
 
 
-def _set(driver: ProxmoxDriver, path: str, name: str, changes: Mapping[str, Any]) -> None:
+def _set(driver: ProxmoxDriver, path: str, name: str, changes: Mapping[str, Any], progress: Progress) -> None:
     """Change the configuration of a VM, as a task where Proxmox makes one of it."""
     if changes:
         upid = driver.tasks.patiently(
-            lambda: driver.api.post(f"{path}/config", "configure the VM", name, **changes), name
+            lambda: driver.api.post(f"{path}/config", "configure the VM", name, **changes), name, progress, path
         )
-        driver.tasks.finish(upid, "configure the VM", name)
+        driver.tasks.finish(upid, "configure the VM", name, progress)
 
 
 def grow(driver: ProxmoxDriver, path: str, name: str, key: str, size: int, progress: Progress) -> None:
     """Grow a disk to `size` bytes, whether the VM runs or not."""
     progress(f"{name}: growing the disk {key} to {format_size(size)}")
     upid = driver.tasks.patiently(
-        lambda: driver.api.put(f"{path}/resize", f"grow the disk {key}", name, disk=key, size=f"{size >> 10}K"), name
+        lambda: driver.api.put(f"{path}/resize", f"grow the disk {key}", name, disk=key, size=f"{size >> 10}K"),
+        name,
+        progress,
+        path,
     )
     driver.tasks.finish(upid, f"grow the disk {key}", name, progress)

@@ -69,11 +69,11 @@ def make(driver: ProxmoxDriver, desired: VM, actual: VM, change: Change, progres
             driver.room.space([Need(name, node, driver.pool_of(change.after), change.after["size"])], [node])
         edit = edit_of(driver, desired, actual, change, config)
         if edit.places:  # known before it is there: a run that is killed in between finds its own again
-            driver.remember(actual, {key: value for key, value in edit.places.items() if value})
+            driver.remember(actual, {key: value for key, value in edit.places.items() if value}, progress)
             config = driver.api.get(f"{path}/config", "read the VM", name)
-        _write(driver, path, name, edit, config, change, running)
+        _write(driver, path, name, edit, config, change, running, progress)
         if None in edit.places.values():
-            driver.remember(actual, edit.places)
+            driver.remember(actual, edit.places, progress)
 
 
 def _move(driver: ProxmoxDriver, actual: VM, disk: str, storage: str, progress: Progress) -> None:
@@ -92,7 +92,7 @@ def _move(driver: ProxmoxDriver, actual: VM, disk: str, storage: str, progress: 
     progress(f"{name}: moving the disk '{disk}' to {storage}")
     upid = driver.tasks.patiently(
         lambda: driver.api.post(f"{path}/move_disk", doing, name, disk=key, storage=storage, delete=1,
-                                digest=config.get("digest")), name)  # fmt: skip
+                                digest=config.get("digest")), name, progress, path)  # fmt: skip
     driver.tasks.finish(upid, doing, name, progress)
     now = drive(driver.api.get(f"{path}/config", "read the VM", name))
     if now is None or now.storage != storage:
@@ -105,7 +105,14 @@ def _move(driver: ProxmoxDriver, actual: VM, disk: str, storage: str, progress: 
 
 
 def _write(
-    driver: ProxmoxDriver, path: str, name: str, edit: Edit, config: text.Config, change: Change, running: bool
+    driver: ProxmoxDriver,
+    path: str,
+    name: str,
+    edit: Edit,
+    config: text.Config,
+    change: Change,
+    running: bool,
+    progress: Progress,
 ) -> None:
     """Write an edit, provided that the configuration is still the one that it was made from; and see it in effect."""
     doing = f"change {change.field}"
@@ -113,9 +120,9 @@ def _write(
 
     def act() -> None:
         upid = driver.api.post(f"{path}/config", doing, name, digest=config.get("digest"), **values)
-        driver.tasks.finish(upid, doing, name)
+        driver.tasks.finish(upid, doing, name, progress)
 
-    driver.tasks.patiently(act, name)
+    driver.tasks.patiently(act, name, progress, path)
     if not running:
         return
     keys = {*edit.values, *edit.gone}

@@ -258,15 +258,16 @@ class ProxmoxDriver(Driver):
         self.refuse_paused(desired, now, cycle, force)
         if restart:
             progress(f"{actual.name}: shutting down to change " + ", ".join(change.field for change in cycle))
-            self._mark(actual, ready=False)  # a run that is killed now leaves a VM that the next run starts again
+            # A run that is killed now leaves a VM that the next run starts again.
+            self._mark(actual, ready=False, progress=progress)
             now = self.switched_off(now, progress, force)
         for change in todo:
             if change.how != "mark" and change.field != "power":
                 changes.make(self, desired, now, change, progress)
-        self._mark(actual, fields=marks.fields(desired))
+        self._mark(actual, fields=marks.fields(desired), progress=progress)
         self.settle_power(desired, listing.current(self.api, actual), restart, progress, force)
         if restart:
-            self._mark(actual, ready=True)
+            self._mark(actual, ready=True, progress=progress)
         return listing.current(self.api, actual)
 
     def adopt(self, vm: VM, mark: Mark, owner: str | None = None) -> VM:
@@ -293,6 +294,7 @@ class ProxmoxDriver(Driver):
         ready: bool | None = None,
         fields: Mapping[str, Any] | None = None,
         devices: Mapping[str, str] | None = None,
+        progress: Progress = silent,
     ) -> None:
         """Bring the mark up to date; written only where it differs."""
         path, config, written = self.owned(vm, "write the ownership mark")
@@ -303,18 +305,18 @@ class ProxmoxDriver(Driver):
             platform={**written.platform, "devices": written.platform.get("devices") if devices is None else devices},
         )
         if new != written:
-            write_mark(self, path, vm.name, new, config)
+            write_mark(self, path, vm.name, new, config, progress)
 
     def places(self, vm: VM, config: text.Config) -> dict[str, str]:
         """The places of the VM's devices by name, as its mark knows them."""
         written = marks.find(config)
         return dict((written.platform.get("devices") or {}) if written else {})
 
-    def remember(self, vm: VM, places: Mapping[str, str | None]) -> None:
+    def remember(self, vm: VM, places: Mapping[str, str | None], progress: Progress) -> None:
         """Note places of devices in the mark; None for one that is gone."""
         _path, config, _written = self.owned(vm, "write the ownership mark")
         both = {**self.places(vm, config), **places}
-        self._mark(vm, devices={name: key for name, key in both.items() if key})
+        self._mark(vm, devices={name: key for name, key in both.items() if key}, progress=progress)
 
     def delete(self, vm: VM, progress: Progress = silent) -> None:
         self.owned(vm, "delete the VM")
@@ -340,7 +342,7 @@ class ProxmoxDriver(Driver):
 
     def wait_ready(self, vm: VM, progress: Progress = silent, stall: float = 120, timeout: float = 900) -> VM:
         guest.wait(self.api, self.path(vm), vm.name, progress, stall, timeout)
-        self._mark(vm, ready=True)
+        self._mark(vm, ready=True, progress=progress)
         return listing.current(self.api, vm)
 
     def endpoint(self, vm: VM, port: int) -> tuple[str, int]:
@@ -365,14 +367,16 @@ class ProxmoxDriver(Driver):
     def snapshots(self, vm: VM) -> Sequence[Snapshot]:
         return snapshots.every(self.api, self.path(vm), vm.name)
 
-    def take_snapshot(self, vm: VM, operation: str, description: str = "", hold: bool = False) -> Snapshot:
+    def take_snapshot(
+        self, vm: VM, operation: str, description: str = "", hold: bool = False, progress: Progress = silent
+    ) -> Snapshot:
         path, _config, _written = self.owned(vm, "take a snapshot")
         running = self.power_of.state(path, vm.name) == "running"
-        return snapshots.take(self.api, self.tasks, path, vm.name, operation, description, hold, running)
+        return snapshots.take(self.api, self.tasks, path, vm.name, operation, description, hold, running, progress)
 
-    def delete_snapshot(self, vm: VM, snapshot: Snapshot) -> None:
+    def delete_snapshot(self, vm: VM, snapshot: Snapshot, progress: Progress = silent) -> None:
         path, _config, _written = self.owned(vm, "delete a snapshot")
-        snapshots.delete(self.api, self.tasks, path, vm.name, snapshot)
+        snapshots.delete(self.api, self.tasks, path, vm.name, snapshot, progress)
 
     def revert_snapshot(self, vm: VM, snapshot: Snapshot, progress: Progress = silent) -> VM:
         path, _config, _written = self.owned(vm, "revert to a snapshot")

@@ -57,6 +57,7 @@ class Placement:
             ),
             vm.name,
             progress,
+            f"nodes/{node}/qemu/{vmid}",
         )
         self.tasks.finish(upid, doing, vm.name, progress)
         self._arrived(vm.name, vmid, node, target, doing, progress)

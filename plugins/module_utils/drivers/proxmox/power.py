@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ..driver import ALLOW_FORCE, Failed, Locked, Progress, StillOn, still_paused
+from ..driver import ALLOW_FORCE, Failed, Progress, StillOn, still_paused
 from .connection import Api
 from .tasks import Tasks
 
@@ -67,20 +67,11 @@ class Power:
             try:
                 upid = self.api.post(f"{path}/status/{action}", doing, name, **parameters)
                 self.tasks.finish(upid, doing, name, progress)
-            except Locked as error:
-                raise self._named(path, error) from None
             except Failed as error:
                 if action != "start" or "already running" not in error.what:
                     raise
 
-        self.tasks.patiently(act, name, progress)
-
-    def _named(self, path: str, error: Locked) -> Locked:
-        """`error` with the task that holds the VM, where one is found."""
-        _nodes, node, _qemu, vmid = path.split("/")
-        holder = self.tasks.holder(node, int(vmid))
-        what = f"{error.what}, held by {holder}" if holder else error.what
-        return Locked(what, site=error.site, vm=error.vm, todo=error.todo)
+        self.tasks.patiently(act, name, progress, path)
 
     def _settled(
         self, path: str, name: str, wanted: str, timeout: float, doing: str, error: Failed | None = None

@@ -38,7 +38,15 @@ def _read(one: dict[str, Any]) -> Snapshot:
 
 
 def take(
-    api: Api, tasks: Tasks, path: str, vm: str, operation: str, description: str, hold: bool, running: bool
+    api: Api,
+    tasks: Tasks,
+    path: str,
+    vm: str,
+    operation: str,
+    description: str,
+    hold: bool,
+    running: bool,
+    progress: Progress,
 ) -> Snapshot:
     """Take a snapshot with the operation's id in its name; the one that is there already is adopted."""
     name = name_of(operation)
@@ -56,9 +64,9 @@ def take(
             description=text,
             vmstate=1 if running else None,  # with its memory, so that the way back is to the same moment
         )
-        tasks.finish(upid, "take a snapshot", vm)
+        tasks.finish(upid, "take a snapshot", vm, progress)
 
-    tasks.patiently(act, vm)
+    tasks.patiently(act, vm, progress, path)
     for snapshot in every(api, path, vm):
         if snapshot.id == name:
             return snapshot
@@ -70,15 +78,15 @@ def take(
     )
 
 
-def delete(api: Api, tasks: Tasks, path: str, vm: str, snapshot: Snapshot) -> None:
+def delete(api: Api, tasks: Tasks, path: str, vm: str, snapshot: Snapshot, progress: Progress) -> None:
     """Delete one snapshot; its children stay. Deleting one that is gone is fine."""
     doing = f"delete the snapshot '{snapshot.id}'"
 
     def act() -> None:
-        tasks.finish(api.delete(f"{path}/snapshot/{snapshot.id}", doing, vm), doing, vm)
+        tasks.finish(api.delete(f"{path}/snapshot/{snapshot.id}", doing, vm), doing, vm, progress)
 
     if any(one.id == snapshot.id for one in every(api, path, vm)):
-        tasks.patiently(act, vm)
+        tasks.patiently(act, vm, progress, path)
         if any(one.id == snapshot.id for one in every(api, path, vm)):
             raise Failed(
                 f"Proxmox reported the snapshot '{snapshot.id}' as deleted, yet still lists it",
@@ -112,5 +120,5 @@ def revert(api: Api, tasks: Tasks, path: str, vm: str, snapshot: Snapshot, progr
     def act() -> None:
         tasks.finish(api.post(f"{path}/snapshot/{snapshot.id}/rollback", doing, vm), doing, vm, progress)
 
-    tasks.patiently(act, vm, progress)
+    tasks.patiently(act, vm, progress, path)
     return bool(there.get("vmstate"))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from .. import waiting
-from ..driver import DriverError, Failed, Progress, Unknown, silent
+from ..driver import DriverError, Failed, Locked, Progress, Unknown, silent
 from .connection import Api, quoted
 from .errors import clean, error_of
 
@@ -78,9 +78,20 @@ class Tasks:
             return clean(lines[-1].get("t", ""))[:100] if lines else ""
         return ""
 
-    def patiently(self, act: Callable[[], Result], vm: str, progress: Progress = silent) -> Result:
-        """`act`, waiting for what somebody else does with the VM."""
-        return waiting.patiently(act, vm, progress, self.lock_wait, _FIRST)
+    def patiently(self, act: Callable[[], Result], vm: str, progress: Progress, path: str) -> Result:
+        """`act`, waiting for what somebody else does with the VM at `path` (``nodes/<node>/qemu/<vmid>``); the task
+        that does it is named."""
+        _nodes, node, _qemu, vmid = path.split("/")
+
+        def named() -> Result:
+            try:
+                return act()
+            except Locked as error:
+                holder = self.holder(node, int(vmid))
+                what = f"{error.what}, held by {holder}" if holder else error.what
+                raise Locked(what, site=error.site, vm=error.vm, todo=error.todo) from None
+
+        return waiting.patiently(named, vm, progress, self.lock_wait, _FIRST)
 
     def holder(self, node: str, vmid: int) -> str:
         """The task that works on a VM just now, for people; empty where none is found."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...model.vm import VM
-from ..driver import Conflict, Failed, NotFound, Progress
+from ..driver import Conflict, Failed, NotFound, Progress, silent
 from ..ownership import Written
 from . import config as text
 from . import listing
@@ -17,12 +17,19 @@ if TYPE_CHECKING:
     from .driver import ProxmoxDriver
 
 
-def write_mark(driver: ProxmoxDriver, path: str, name: str, written: Written, config: text.Config) -> None:
-    """Write the mark into the notes of `config`, and see to the tag. It is read back: what is built, and whose, hangs on
-    it. What somebody else writes meanwhile stays: it is read, and the mark goes into that. Raises Conflict where it is
-    a mark."""
+def write_mark(
+    driver: ProxmoxDriver,
+    path: str,
+    name: str,
+    written: Written,
+    config: text.Config,
+    progress: Progress = silent,
+) -> None:
+    """Write the mark into the notes of `config`, and see to the tag. It is read back: what is built, and whose, hangs
+    on it. What somebody else writes meanwhile stays: it is read, and the mark goes into that. Raises Conflict where it
+    is a mark."""
     try:
-        _write_notes(driver, path, name, written, config)
+        _write_notes(driver, path, name, written, config, progress)
     except Conflict as error:
         if not CHANGED.search(error.what):
             raise
@@ -37,7 +44,7 @@ def write_mark(driver: ProxmoxDriver, path: str, name: str, written: Written, co
                 vm=name,
                 todo="Find out who else works on this VM, then run again",
             ) from None
-        _write_notes(driver, path, name, written, now)
+        _write_notes(driver, path, name, written, now, progress)
     if marks.find(driver.api.get(f"{path}/config", "read the ownership mark", name)) != written:
         raise Failed(
             "unable to write the ownership mark: Proxmox reported it as done, yet the VM bears another one",
@@ -48,7 +55,7 @@ def write_mark(driver: ProxmoxDriver, path: str, name: str, written: Written, co
 
 
 def _write_notes(
-    driver: ProxmoxDriver, path: str, name: str, written: Written, config: text.Config
+    driver: ProxmoxDriver, path: str, name: str, written: Written, config: text.Config, progress: Progress
 ) -> None:
     """Write notes and tags that are made of those of `config`, provided that it is still the VM's."""
     values = {
@@ -57,7 +64,7 @@ def _write_notes(
         "digest": config.get("digest"),
     }
     driver.tasks.patiently(
-        lambda: driver.api.put(f"{path}/config", "write the ownership mark", name, **values), name
+        lambda: driver.api.put(f"{path}/config", "write the ownership mark", name, **values), name, progress, path
     )
 
 
@@ -78,16 +85,20 @@ def demolish(driver: ProxmoxDriver, vm: VM, progress: Progress) -> None:
     driver.power_of.off(path, name, progress, 0, force=True)
     if written is not None and written.built:
         half = replace(written, built=False, platform={**written.platform, "vmid": vmid})
-        write_mark(driver, path, name, half, config)
+        write_mark(driver, path, name, half, config, progress)
     if foreign:
         progress(f"{name}: leaving the disks {', '.join(foreign)}, which Muster did not make")
         driver.tasks.patiently(
-            lambda: driver.api.put(f"{path}/config", "take off disks of others", name, delete=",".join(foreign)), name
+            lambda: driver.api.put(f"{path}/config", "take off disks of others", name, delete=",".join(foreign)),
+            name,
+            progress,
+            path,
         )
     upid = driver.tasks.patiently(
         lambda: driver.api.delete(path, "delete the VM", name, purge=1, **{"destroy-unreferenced-disks": 0}),
         name,
         progress,
+        path,
     )
     driver.tasks.finish(upid, "delete the VM", name, progress)
 

@@ -309,14 +309,16 @@ class VsphereDriver(Driver):
         known = {str(vm.state.get("moid")): str(vm.uuid) for vm in vms}
         return {known[one]: found for one, found in self.snapshots_of.all().items() if one in known}
 
-    def take_snapshot(self, vm: VM, operation: str, description: str = "", hold: bool = False) -> Snapshot:
+    def take_snapshot(
+        self, vm: VM, operation: str, description: str = "", hold: bool = False, progress: Progress = silent
+    ) -> Snapshot:
         obj, one, _written = self.owned(vm, "take a snapshot")
         running = one.get("runtime.powerState") == "poweredOn"
-        return self.snapshots_of.take(obj, vm.name, operation, description, hold, running)
+        return self.snapshots_of.take(obj, vm.name, operation, description, hold, running, progress)
 
-    def delete_snapshot(self, vm: VM, snapshot: Snapshot) -> None:
+    def delete_snapshot(self, vm: VM, snapshot: Snapshot, progress: Progress = silent) -> None:
         obj, _one, _written = self.owned(vm, "delete a snapshot")
-        self.snapshots_of.delete(obj, vm.name, snapshot)
+        self.snapshots_of.delete(obj, vm.name, snapshot, progress)
 
     def revert_snapshot(self, vm: VM, snapshot: Snapshot, progress: Progress = silent) -> VM:
         obj, _one, written = self.owned(vm, "revert to a snapshot")

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from .. import snapshot_note
-from ..driver import Conflict, Failed, NotFound, Progress, Snapshot, Unknown, Unreachable
+from ..driver import Conflict, Failed, NotFound, Progress, Snapshot, Unknown, Unreachable, silent
 from ..snapshot_note import PREFIX
 from .connection import Session
 from .sdk import vim
@@ -46,7 +46,9 @@ class Snapshots:
         found = self.session.properties([obj], ["snapshot"], "list the snapshots", vm)
         return _nodes(found[0].get("snapshot") if found else None)
 
-    def take(self, obj: Any, vm: str, operation: str, description: str, hold: bool, running: bool) -> Snapshot:
+    def take(
+        self, obj: Any, vm: str, operation: str, description: str, hold: bool, running: bool, progress: Progress
+    ) -> Snapshot:
         """Take a snapshot with the operation's id in its name; the one that is there already is adopted."""
         found = self._of(obj, vm, operation)
         if found is not None:
@@ -54,7 +56,10 @@ class Snapshots:
         text = snapshot_note.written(operation, description, hold)
         try:  # with its memory, so that the way back is to the same moment
             self.tasks.run(
-                "take a snapshot", lambda: obj.CreateSnapshot_Task(PREFIX + operation, text, running, False), vm
+                "take a snapshot",
+                lambda: obj.CreateSnapshot_Task(PREFIX + operation, text, running, False),
+                vm,
+                progress,
             )
         except Unknown:  # where vCenter heard us, though its answer was lost, it has the snapshot
             with contextlib.suppress(Unreachable):
@@ -88,13 +93,13 @@ class Snapshots:
             todo="Run again",
         )
 
-    def delete(self, obj: Any, vm: str, snapshot: Snapshot) -> None:
+    def delete(self, obj: Any, vm: str, snapshot: Snapshot, progress: Progress = silent) -> None:
         """Delete one snapshot; its children stay. Deleting one that is gone is fine."""
         doing = f"delete the snapshot '{snapshot.id}'"
         node = self._find(obj, vm, snapshot)
         if node is None:
             return
-        self.tasks.run(doing, lambda: node.snapshot.RemoveSnapshot_Task(False), vm)
+        self.tasks.run(doing, lambda: node.snapshot.RemoveSnapshot_Task(False), vm, progress)
         if self._find(obj, vm, snapshot) is not None:
             raise Failed(
                 f"vCenter reported the snapshot '{snapshot.id}' as deleted, yet still lists it",
