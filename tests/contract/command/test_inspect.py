@@ -19,7 +19,7 @@ from proxmox_fake import TOKEN, archive_name
 from proxmox_site import ProxmoxWorld, on_proxmox
 from pyVmomi import vim
 from sites import World
-from test_vsphere_tags import Tagging
+from test_vsphere_tags import Tagging, attribute
 from vsphere_site import VsphereWorld, done, on_vsphere
 
 # All that is asked of a vCenter; a session and a view are of the one who asks, and end with him.
@@ -98,6 +98,23 @@ def test_tags_of_others_are_read_and_nothing_is_written(
     _code, document = inspect(sites, world, capsys)
     assert [outcomes(document, vm.name).get("tag-owner") for vm in (owned, lost)] == [None, "fail"]
     assert said <= READING
+
+
+@on_vsphere
+def test_what_backup_products_write_is_evidence(
+    world: VsphereWorld, sites: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Tagging(world).connection.close()
+    said = {"NB_LAST_BACKUP": "Mon Jan 12 20:15:03 2026", "Last Backup": "12/01/2026 20:15:03", "last backup": "never",
+            "Veeam": "Last backup: [1/12/2026 8:15:03 PM]", "Backup": "excluded"}  # fmt: skip
+    vms = [world.foreign(f"v{number}") for number in range(len(said))]
+    for vm, (name, value) in zip(vms, said.items(), strict=True):
+        attribute(world, name, **{vm.name.rpartition("-")[2]: value})
+    _code, document = inspect(sites, world, capsys)
+    found = [outcomes(document, vm.name).get("backup-known") for vm in vms]
+    assert found == [None, None, "unknown", None, "unknown"]
+    main(["inspect", "--site", world.access.name, "--fleet", str(sites)])
+    assert capsys.readouterr().out.count("Not seen at site 'vc': backups") == 1
 
 
 @on_proxmox

@@ -30,6 +30,8 @@ def take(connection: Any, site: str, hostname: str, pools: Iterable[str], vms: S
             pools=tuple(_capacity(pool, vms) for pool in found),
             placed={str(vm.uuid): hostname for vm in vms},
             loose=tuple(_loose(volumes, used)) if whole else None,
+            notes=(f"Not seen at site '{site}': backups. libvirt does not know of them; a VM counts as backed up where "
+                   "Muster did it.",),
         )
 
 

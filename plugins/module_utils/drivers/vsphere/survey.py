@@ -39,6 +39,8 @@ def take(session: Session, places: Places, pools: Iterable[str], vms: Sequence[V
         pools=_pools(dict(found), places.clusters(), pools, vms),
         placed={str(vm.uuid): str(vm.state["host"]) for vm in vms if vm.state.get("host")},
         loose=None,
+        notes=(f"Not seen at site '{session.site}': backups. vCenter does not know of them; a VM counts as backed up "
+               "where Muster did it, or where a custom attribute tells of its last backup.",),
         clusters=tuple(
             Together(one.name, len(one.hosts), one.care.ha)
             for one in sorted(places.clusters(), key=lambda one: one.name)
