@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -48,6 +49,72 @@ def test_a_vm_that_came_back_under_another_number_is_found(world: ProxmoxWorld) 
     world.foreign("other")
     inside.vmid = 777
     assert world.driver.power(vm, "on").state["vmid"] == 777
+
+
+def test_a_vm_that_was_put_into_another_pool_is_found(world: ProxmoxWorld) -> None:
+    vm = world.made()
+    world.fake.pools["gold"] = {vm.state["vmid"]}
+    world.inside(vm).pool = "gold"
+    assert world.driver.get(str(vm.uuid)).mark == vm.mark
+    assert world.driver.power(vm, "on").power == "on"
+    assert world.changes(world.wanted()) == []
+
+
+def asked(world: ProxmoxWorld, act: Callable[[], object], before: dict[int, Callable[[], object]]) -> list[str]:
+    """The requests of `act`; before those of these numbers somebody else does something."""
+    trouble = world.fake.trouble
+    trouble.arm()
+    trouble.before = before
+    try:
+        act()
+    finally:
+        trouble.before = {}
+    return list(trouble.calls)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "not listed before"])
+def test_a_vm_that_migrates_while_it_is_looked_for(world: ProxmoxWorld, known: bool) -> None:
+    """Between the list and its configuration."""
+    world.fake.add_node("pve2")
+    vm = world.made()
+    world.foreign("other")
+    inside = world.inside(vm)
+
+    def moves() -> None:
+        inside.node = "pve2"
+
+    seen = vm if known else replace(vm, state={})
+    calls = asked(world, lambda: world.driver.power(seen, "on"), {1 if known else 2: moves})
+    assert (inside.node, inside.status) == ("pve2", "running")
+    assert calls.count("GET /cluster/resources") == (2 if known else 3)
+
+
+def test_a_change_does_not_ask_for_the_whole_cluster(world: ProxmoxWorld) -> None:
+    vm = world.made()
+    for name in "xyz":
+        world.foreign(name)
+    desired = world.wanted(cpus=2, tags={"a": "1"}, disks=[{"size": "2 MiB"}])
+    changes = world.changes(desired)
+    calls = asked(world, lambda: world.driver.apply(desired, vm, changes), {})
+    assert "GET /cluster/resources" not in calls
+    assert not [call for call in calls if "/qemu/" in call and f"/qemu/{vm.state['vmid']}/" not in call]
+    assert world.changes(desired) == []
+
+
+def test_snapshots_of_a_whole_site(world: ProxmoxWorld) -> None:
+    vms = [world.made(name) for name in "abc"]
+    world.fake.add_node("pve2")
+    world.foreign_snapshot(vms[0], "before", "")
+    world.driver.take_snapshot(vms[1], "op", hold=True)
+    wanted = {str(vm.uuid): world.driver.snapshots(vm) for vm in vms}
+    found: list[Any] = []
+    calls = asked(world, lambda: found.append(world.driver.snapshots_of_all(vms)), {})
+    assert found == [wanted]
+    assert sorted(calls) == [f"GET /nodes/pve1/qemu/{vm.state['vmid']}/snapshot" for vm in vms]
+    world.inside(vms[2]).node = "pve2"
+    told = world.driver.snapshots_of_all(vms)
+    assert told is not None
+    assert told.keys() == {str(vm.uuid) for vm in vms[:2]}  # the third is asked for by itself
 
 
 def test_twins_by_identity_are_both_named(world: ProxmoxWorld) -> None:

@@ -76,9 +76,10 @@ def _make(driver: ProxmoxDriver, plan: Plan, progress: Progress) -> VM:
         raise
     except BaseException:
         with contextlib.suppress(Exception):  # the first error is the one to tell; a retry cleans up what stays
-            demolish(driver, replace(desired, uuid=plan.uuid, state={"vmid": vmid, "built": False}), progress)
+            half = {"vmid": vmid, "node": node, "built": False}
+            demolish(driver, replace(desired, uuid=plan.uuid, state=half), progress)
         raise
-    made = listing.current(driver.api, replace(desired, uuid=plan.uuid, state={"vmid": vmid}))
+    made = listing.current(driver.api, replace(desired, uuid=plan.uuid, state={"vmid": vmid, "node": node}))
     if desired["ha_priority"] == "medium" and not plan.isolated:
         driver.placement.manage(vmid, desired.name, True)
         made = listing.current(driver.api, made)

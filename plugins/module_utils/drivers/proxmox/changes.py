@@ -46,9 +46,9 @@ def refine(change: Change, actual: VM) -> str:
 
 def make(driver: ProxmoxDriver, desired: VM, actual: VM, change: Change, progress: Progress) -> None:
     """Do one change of hardware or place to the VM, as it is now: running or not."""
-    node, vmid, config, resource = listing.find(driver.api, actual)
+    node, vmid, config = listing.find(driver.api, actual)
     path, name = f"nodes/{node}/qemu/{vmid}", actual.name
-    running = resource.get("status") == "running"
+    running = driver.power_of.state(path, name) != "stopped"
     kind = change.keys[0]
     if kind == "host":
         driver.placement.migrate(actual, node, vmid, str(change.after), running, progress)
@@ -78,7 +78,7 @@ def make(driver: ProxmoxDriver, desired: VM, actual: VM, change: Change, progres
 
 def _move(driver: ProxmoxDriver, actual: VM, disk: str, storage: str, progress: Progress) -> None:
     """Move a disk to another storage, whether the VM runs or not; its old volume goes when the new one is whole."""
-    node, vmid, config, _resource = listing.find(driver.api, actual)
+    node, vmid, config = listing.find(driver.api, actual)
     path, name, key = f"nodes/{node}/qemu/{vmid}", actual.name, _place(driver, actual, "disks", disk)
     doing = f"move the disk '{disk}' to the storage '{storage}'"
 

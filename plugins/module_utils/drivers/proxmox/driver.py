@@ -133,7 +133,7 @@ class ProxmoxDriver(Driver):
 
     def owned(self, vm: VM, doing: str) -> tuple[str, text.Config, Written]:
         """Path, configuration and mark of `vm`, found by its UUID: what bears no mark is never changed."""
-        node, vmid, config, _resource = listing.find(self.api, vm)
+        node, vmid, config = listing.find(self.api, vm)
         written = marks.read(config, vmid)
         if written is None:
             raise not_owned(doing, self.site, vm.name)
@@ -144,7 +144,7 @@ class ProxmoxDriver(Driver):
 
     def path(self, vm: VM) -> str:
         """Where Proxmox has `vm` now."""
-        node, vmid, _config, _resource = listing.find(self.api, vm)
+        node, vmid, _config = listing.find(self.api, vm)
         return f"nodes/{node}/qemu/{vmid}"
 
     def check(self, desired: VM) -> None:
@@ -233,15 +233,14 @@ class ProxmoxDriver(Driver):
         return Plan(desired, uuid, mark, seed=seed, isolated=isolated)
 
     def clone(self, vm: VM, desired: VM, mark: Mark, progress: Progress = silent) -> VM:
-        node, vmid, _config, resource = listing.find(self.api, vm)
-        now = listing.current(self.api, replace(vm, state={"vmid": vmid}))
+        now = listing.current(self.api, vm)
         spec = spec_of_copy(now, desired, WHERE_IT_RUNS)
         uuid = identity(mark, self.site)
         plan = Plan(
             VM(desired.name, self.site, spec, uuid, desired.mark),
             uuid,
             mark,
-            source={**resource, "node": node},
+            source={"node": now.state["node"], "vmid": now.state["vmid"], "name": now.name},
             seed=uuid,
             places={name: str(place["key"]) for name, place in now.state["disks"].items()},
         )
@@ -271,7 +270,7 @@ class ProxmoxDriver(Driver):
         return listing.current(self.api, actual)
 
     def adopt(self, vm: VM, mark: Mark, owner: str | None = None) -> VM:
-        node, vmid, config, _resource = listing.find(self.api, vm)
+        node, vmid, config = listing.find(self.api, vm)
         written = taken_over(marks.read(config, vmid), mark, owner, self.site, vm.name)
         if written is not None:
             own = text.uuid_of(config)
@@ -366,6 +365,9 @@ class ProxmoxDriver(Driver):
 
     def snapshots(self, vm: VM) -> Sequence[Snapshot]:
         return snapshots.every(self.api, self.path(vm), vm.name)
+
+    def snapshots_of_all(self, vms: Sequence[VM]) -> Mapping[str, Sequence[Snapshot]]:
+        return listing.snapshots(self.api, vms)
 
     def take_snapshot(
         self, vm: VM, operation: str, description: str = "", hold: bool = False, progress: Progress = silent

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid as uuids
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 from ...model.vm import VM
 from .. import ownership, usage
-from ..driver import Failed, NotFound, Unreachable
+from ..driver import DriverError, Failed, NotFound, Snapshot, Unreachable
 from . import config as text
 from . import guest, rights
 from . import mark as marks
 from .connection import WIDTH, Api
+from .snapshots import every as every_snapshot
 
 _POWER = {"running": "on", "stopped": "off", "paused": "paused", "suspended": "paused", "prelaunch": "paused",
           "io-error": "paused", "internal-error": "crashed", "guest-panicked": "crashed"}
@@ -144,7 +146,9 @@ def _read(api: Api, resource: Resource, config: Mapping[str, Any], status: Resou
         "hotplug": _hotplug(config),
         "disks": {names.get(drive.key, drive.key): {
             "key": drive.key, "volume": drive.volume, "bus": drive.key.rstrip("0123456789")} for drive in drives},
-        "nics": {names.get(nic.key, nic.key): {"key": nic.key, "model": nic.model} for nic in nics},
+        "nics": {names.get(nic.key, nic.key): {
+            "key": nic.key, "model": nic.model, "firewall": nic.options.get("firewall") == "1"} for nic in nics},
+        "proxmox": text.facts(config),
     }
     if "uptime" in resource:  # a node that is down tells none
         state |= usage.of(power, float(resource.get("cpu") or 0), int(resource.get("mem") or 0),
@@ -180,19 +184,30 @@ def foreign_uuid(site: str, vmid: int) -> str:
     return str(uuids.uuid5(uuids.NAMESPACE_URL, f"{ownership.NAMESPACE}/{site}/qemu/{vmid}"))
 
 
-def find(api: Api, vm: VM) -> tuple[str, int, dict[str, Any], Resource]:
-    """Node, number, configuration and resource of the VM that bears the UUID of `vm`, wherever it was moved and
-    however it is called now. Raises NotFound, and Unreachable where a node that may hold it does not answer."""
-    known = vm.state.get("vmid")
-    found = resources(api)
-    for one in sorted(found, key=lambda one: one["vmid"] != known):
-        node, vmid = one["node"], one["vmid"]
-        try:
-            config = api.get(f"nodes/{node}/qemu/{vmid}/config", "find the VM", vm.name)
-        except NotFound:
-            continue
-        if (marks.uuid(config, vmid) or foreign_uuid(api.site, vmid)) == vm.uuid:
-            return node, vmid, config, one
+Found = tuple[str, int, dict[str, Any]]
+
+
+def find(api: Api, vm: VM) -> Found:
+    """Node, number and configuration of the VM that bears the UUID of `vm`, wherever it was moved and however it is
+    called now. Raises NotFound, and Unreachable where a node that may hold it does not answer.
+
+    Nearly always it is where it was: there it is looked for first, and the cluster is asked only where it is not.
+    """
+    known, node = vm.state.get("vmid"), vm.state.get("node")
+    if known is not None and node:
+        with contextlib.suppress(DriverError):  # it was moved, that node is down: then the list is asked, and says so
+            found = _at(api, vm, str(node), int(known))
+            if found is not None:
+                return found
+    moved: set[int] | None = None
+    while moved is None or moved:
+        listed = [one for one in resources(api) if moved is None or one["vmid"] in moved]
+        again = set[int]()
+        for part in ([one for one in listed if one["vmid"] == known], [one for one in listed if one["vmid"] != known]):
+            found = _among(api, vm, part, again)
+            if found is not None:
+                return found
+        moved = again if moved is None else set()  # what moved between the two is looked for once more
     raise NotFound(
         f"unable to find the VM: no VM of the cluster has the UUID {vm.uuid}",
         site=api.site,
@@ -201,8 +216,59 @@ def find(api: Api, vm: VM) -> tuple[str, int, dict[str, Any], Resource]:
     )
 
 
+def _at(api: Api, vm: VM, node: str, vmid: int) -> Found | None:
+    """The VM of this number on `node`, where it bears the UUID of `vm`. Raises NotFound where there is none."""
+    config = api.get(f"nodes/{node}/qemu/{vmid}/config", "find the VM", vm.name)
+    same = (marks.uuid(config, vmid) or foreign_uuid(api.site, vmid)) == vm.uuid and not config.get("template")
+    return (node, vmid, config) if same else None
+
+
+def _among(api: Api, vm: VM, listed: Sequence[Resource], gone: set[int]) -> Found | None:
+    """The one of `listed` that is `vm`; the numbers of those that are not there any more go to `gone`."""
+
+    def read(one: Resource) -> Found | DriverError | None:
+        try:
+            return _at(api, vm, one["node"], one["vmid"])
+        except NotFound:
+            gone.add(one["vmid"])
+            return None
+        except DriverError as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=WIDTH) as pool:
+        read_ = list(pool.map(read, listed))
+    found = next((one for one in read_ if isinstance(one, tuple)), None)
+    for error in read_ if found is None else ():
+        if isinstance(error, DriverError):
+            raise error
+    return found
+
+
+def resource(api: Api, node: str, vmid: int, name: str) -> Resource:
+    """One VM as ``cluster/resources`` tells it, and QEMU's own word for its power beside."""
+    status = api.get(f"nodes/{node}/qemu/{vmid}/status/current", "read the VM", name)
+    care = status.get("ha") or {}
+    managed = {"hastate": care.get("state") or "started"} if care.get("managed") else {}
+    return {**status, **managed, "vmid": vmid, "node": node}
+
+
 def current(api: Api, vm: VM) -> VM:
     """The VM as it is now."""
-    node, vmid, config, resource = find(api, vm)
-    status = api.get(f"nodes/{node}/qemu/{vmid}/status/current", "read the VM", vm.name)
-    return read(api, resource, config, status)
+    node, vmid, config = find(api, vm)
+    now = resource(api, node, vmid, vm.name)
+    return read(api, now, config, now)
+
+
+def snapshots(api: Api, vms: Sequence[VM]) -> dict[str, list[Snapshot]]:
+    """The snapshots of those VMs that are where they were listed, by UUID, several asked at the same time."""
+
+    def ask(vm: VM) -> list[Snapshot] | None:
+        try:
+            return every_snapshot(api, f"nodes/{vm.state['node']}/qemu/{vm.state['vmid']}", vm.name)
+        except DriverError:  # whoever asks for this one alone learns why
+            return None
+
+    there = [vm for vm in vms if vm.state.get("node")]
+    with ThreadPoolExecutor(max_workers=WIDTH) as pool:
+        told = zip(there, pool.map(ask, there), strict=True)
+        return {str(vm.uuid): found for vm, found in told if found is not None}

@@ -72,7 +72,7 @@ def demolish(driver: ProxmoxDriver, vm: VM, progress: Progress) -> None:
     """Stop the VM, mark it as not built, take off the disks that Muster did not make, and delete it."""
     name = vm.name
     try:
-        node, vmid, config, resource = listing.find(driver.api, vm)
+        node, vmid, config = listing.find(driver.api, vm)
     except NotFound:
         if vm.state.get("built") is False:
             return
@@ -80,7 +80,7 @@ def demolish(driver: ProxmoxDriver, vm: VM, progress: Progress) -> None:
     path = f"nodes/{node}/qemu/{vmid}"
     written = marks.read(config, vmid)
     foreign = _foreign(driver, name, vmid, config, written)
-    if resource.get("hastate"):
+    if listing.resource(driver.api, node, vmid, name).get("hastate"):
         driver.placement.manage(vmid, name, False)
     driver.power_of.off(path, name, progress, 0, force=True)
     if written is not None and written.built:
