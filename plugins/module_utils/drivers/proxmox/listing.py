@@ -148,7 +148,6 @@ def _read(api: Api, resource: Resource, config: Mapping[str, Any], status: Resou
             "key": drive.key, "volume": drive.volume, "bus": drive.key.rstrip("0123456789")} for drive in drives},
         "nics": {names.get(nic.key, nic.key): {
             "key": nic.key, "model": nic.model, "firewall": nic.options.get("firewall") == "1"} for nic in nics},
-        "proxmox": text.facts(config),
     }
     if "uptime" in resource:  # a node that is down tells none
         state |= usage.of(power, float(resource.get("cpu") or 0), int(resource.get("mem") or 0),
