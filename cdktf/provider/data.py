@@ -11,10 +11,12 @@ from muster.model.units import format_time
 from muster.model.vm import VM
 from tf.iface import Config, DataSource, ReadDataContext, State
 from tf.schema import Schema
+from tf.types import Unknown
+from tf.utils import Diagnostics
 
 from . import schema, schema_kept, shown, values
-from .provider import MusterProvider
-from .settings import SEVERITIES, Settings, check_name
+from .provider import MusterProvider, summary
+from .settings import Settings, check_name, check_severity
 from .sites import SiteSession
 
 _OUTCOMES = ("passed", "failed", "not_tested", "never")
@@ -28,8 +30,21 @@ class _Data(DataSource):
     def __init__(self, provider: MusterProvider) -> None:
         self.provider = provider
 
-    def validate(self, diags: Any, type_name: str, config: Config) -> None:
-        """Terraform has checked all that the schema says."""
+    def validate(self, diags: Diagnostics, type_name: str, config: Config) -> None:
+        """What is wrong with `config`, as far as it is known."""
+        problems: list[ModelError] = []
+        known = {key: value for key, value in config.items() if value is not Unknown}
+        if self.provider.settings is not None and "site" in known:
+            try:
+                self.provider.settings.site(known["site"])
+            except ModelError as error:
+                problems.append(error)
+        self.check(known, problems)
+        for problem in problems:
+            diags.add_error(summary(problem), path=list(problem.keys))
+
+    def check(self, known: Config, problems: list[ModelError]) -> None:
+        """Report what else is wrong with what is known of a configuration."""
 
     def read(self, ctx: ReadDataContext, config: Config) -> State | None:
         from muster.drivers.driver import DriverError
@@ -105,12 +120,18 @@ class FindingsData(_Data):
     def get_schema(cls) -> Schema:
         return schema.findings_data()
 
+    def check(self, known: Config, problems: list[ModelError]) -> None:
+        if known.get("severity") is not None:
+            check_severity(known["severity"], problems)
+
     def ask(self, config: Config, settings: Settings, session: SiteSession) -> State:
         from muster.policy import check
 
+        problems: list[ModelError] = []
+        self.check(config, problems)
+        if problems:
+            raise problems[0]
         severity = config.get("severity") or settings.severity
-        if severity not in SEVERITIES:
-            raise ModelError(f"'{severity:.40}' is no severity; write one of {', '.join(SEVERITIES)}", ("severity",))
         documents = settings.fleet.documents(vm for vm in session.vms() if _owned(vm, settings))
         report = check(documents, settings.rules(), "live", settings.fleet.waivers)
         return {"findings": [
@@ -132,11 +153,15 @@ class DrillData(_Data):
     def get_schema(cls) -> Schema:
         return schema_kept.drill_data()
 
+    def check(self, known: Config, problems: list[ModelError]) -> None:
+        if "vm" in known:
+            check_name(known["vm"], problems, "vm")
+
     def ask(self, config: Config, settings: Settings, session: SiteSession) -> State:
         from muster.operations.backup import repository_of
 
         problems: list[ModelError] = []
-        check_name(config["vm"], problems, "vm")
+        self.check(config, problems)
         if problems:
             raise problems[0]
         vm = settings.wanted(config["vm"], session.name, {})

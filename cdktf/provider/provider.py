@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from muster.model.errors import ModelError, ModelErrors
 from tf.function import Function
@@ -16,6 +16,9 @@ from .patience import Patience
 from .settings import Settings, read_settings
 from .sites import Sites
 
+if TYPE_CHECKING:
+    from .compliance import Rulebook
+
 SOURCE = "muster.fleet/muster/muster"
 
 
@@ -26,7 +29,7 @@ class MusterProvider(Provider):
         self.settings: Settings | None = None
         self.sites: Sites | None = None
         self.patience = Patience()
-        self._rulebook: Any = None
+        self._rulebook: Rulebook | None = None
         self._lock = threading.Lock()
 
     def get_model_prefix(self) -> str:
@@ -40,13 +43,18 @@ class MusterProvider(Provider):
 
     def validate_config(self, diags: Diagnostics, config: Config) -> None:
         self._read(diags, config)
+        self._read_rules(diags, config)
 
     def configure_provider(self, diags: Diagnostics, config: Config) -> None:
         if self.sites is not None:
             self.sites.close()  # a provider that a debugger keeps alive is configured once for each run
+        validated, rulebook = self.settings, self._rulebook
         self.sites, self.settings, self.patience = None, None, Patience()
         self._read(diags, config)
-        if self.settings is not None:
+        if self.settings == validated:
+            self._rulebook = rulebook
+        self._read_rules(diags, config)
+        if self.settings is not None and not diags.has_errors():
             self.sites = Sites(self.settings)
             for site in self.settings.fleet.sites.values():
                 if site.warning:
@@ -64,16 +72,24 @@ class MusterProvider(Provider):
             for each in error.errors:
                 diags.add_error(summary(each), path=_setting(each, config))
 
-    def rulebook(self, diags: Diagnostics) -> Any:
-        """The rules of the settings; None, with an error, where a pack cannot be read."""
+    def _read_rules(self, diags: Diagnostics, config: Config) -> None:
+        """An error where a pack cannot be read, whether there is a VM to be judged or not."""
+        if self.settings is not None:
+            try:
+                self.rulebook()
+            except ValueError as error:
+                diags.add_error("Unable to read the rules", str(error),
+                                path=["fleet_file" if config.get("packs") is None else "packs"])
+
+    def rulebook(self) -> Rulebook:
+        """The rules of the settings, which are known. Raises PackError where a pack cannot be read."""
         from .compliance import Rulebook
 
         with self._lock:
-            if self._rulebook is None and self.settings is not None:
-                try:
-                    self._rulebook = Rulebook(self.settings)
-                except ValueError as error:
-                    diags.add_error("Unable to read the rules", str(error))
+            if self._rulebook is None:
+                if self.settings is None:
+                    raise AssertionError("the rules of no settings")
+                self._rulebook = Rulebook(self.settings)
             return self._rulebook
 
     def close(self) -> None:

@@ -75,8 +75,7 @@ def read_settings(config: Mapping[str, Any]) -> Settings | None:
     problems: list[ModelError] = []
     fleet = _from_file(config, problems) if config.get("fleet_file") is not None else _written(config, problems)
     severity = config.get("severity") or DEFAULT_SEVERITY
-    if severity not in SEVERITIES:
-        problems.append(ModelError(f"{show(severity)} is no severity; {nearest(severity, SEVERITIES)}", ("severity",)))
+    check_severity(severity, problems)
     waivers = _waivers(config.get("waivers") or [], problems)
     timeout = layer({"timeout": config.get("timeout")}, {"timeout": DURATION}, (), problems).get("timeout")
     if problems or fleet is None:
@@ -88,6 +87,12 @@ def read_settings(config: Mapping[str, Any]) -> Settings | None:
     whole = Fleet(fleet.name, fleet.sites, (), fleet.rules, (*fleet.waivers, *waivers), fleet.source)
     return Settings(whole, packs, folder, severity, config.get("allow_power_cycle") is True,
                     config.get("allow_force") is True, timeout)
+
+
+def check_severity(severity: str, problems: list[ModelError]) -> None:
+    """Report what is none."""
+    if severity not in SEVERITIES:
+        problems.append(ModelError(f"{show(severity)} is no severity; {nearest(severity, SEVERITIES)}", ("severity",)))
 
 
 def check_name(name: str, problems: list[ModelError], key: str = "name") -> None:

@@ -142,7 +142,7 @@ def _named(items: list[Any], entry: Field) -> Iterator[tuple[Any, Any]]:
     ours = entry["muster"]
     first, other = ours.get("names", (None, ""))
     for index, item in enumerate(items):
-        name = item.get(ours["key"])
+        name = item.get(ours["key"]) if isinstance(item, dict) else None
         yield name if name is not None else (first if index == 0 else other.format(index)), item
 
 
@@ -252,6 +252,25 @@ def path(keys: Keys, values: Values, fields: Fields = VM_FIELDS) -> list[Any]:
                 steps.pop()  # it is not written: what should hold it is
             break
     return steps
+
+
+def named(field: str, values: Values) -> list[Any]:
+    """`path` of a field as drivers and the planner name it, items by their names: ``disks.root.size``."""
+    keys: list[str | int] = []
+    here: Any = values
+    entry: Any = {"options": VM_FIELDS}
+    for part in field.split("."):
+        if isinstance(here, list):
+            places = {name: index for index, (name, item) in enumerate(_named(here, entry)) if item is not Unknown}
+            if part not in places:
+                break
+            keys.append(places[part])
+            here = here[places[part]]
+        else:
+            keys.append(part)
+            entry = (entry.get("options") or {}).get(part) or {}
+            here = here.get(part) if isinstance(here, dict) else None
+    return path(tuple(keys), values)
 
 
 def _inside(key: str | int, here: Any, entries: Fields | None) -> bool:

@@ -50,6 +50,8 @@ class VmResource(VmPlanning, VmApplying, VmReading):
         for problem in problems:
             diags.add_error(summary(problem), path=values.path(problem.keys, config, _FIELDS) or list(problem.keys))
         if settings is not None and not problems:
-            rulebook = self.provider.rulebook(diags)
-            if rulebook is not None:
-                rulebook.refuse(diags, desired, None if name is Unknown else name, site, config)
+            try:
+                rulebook = self.provider.rulebook()
+            except ValueError:
+                return  # the provider's own validation says it, once, and then it is not configured
+            rulebook.refuse(diags, desired, None if name is Unknown else name, site, config)

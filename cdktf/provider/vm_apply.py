@@ -50,7 +50,7 @@ class VmApplying(VmRequest):
                                   lambda progress: self._made(desired, current, progress))
         except (DriverError, ModelError) as error:
             self.session(desired.site).forget()
-            diags.add_error(f"Unable to make {what} as asked", str(error))
+            self.refuse(diags, f"Unable to make {what} as asked", str(error))
             return None
         told(diags, done.notes)
         seen = {"id": done.uuid, "uuid": done.uuid, "address": done.address or None}

@@ -34,7 +34,7 @@ class VmPlanning(VmRequest):
                 return self._plan_create(diags, config)
             return self._plan_update(diags, prior, config)
         except (DriverError, ModelError) as error:
-            diags.add_error(f"Unable to plan {words.called(config or prior or {})}", str(error))
+            self.refuse(diags, f"Unable to plan {words.called(config or prior or {})}", str(error))
             return Plan(prior)
 
     def _plan_delete(self, diags: Diagnostics, prior: State) -> Plan:
@@ -85,13 +85,28 @@ class VmPlanning(VmRequest):
         for vm in bearing:
             self._planned(diags, vm, "kept")
         for vm in only(vm for vm in bearing if vm.state.get("built", True)):
-            if sites is not None and vm.uuid not in sites.in_state:
+            if sites is not None and vm.uuid in sites.in_state:
+                self._made_anew(diags, desired, vm, session)
+            else:
                 self._taken_over(diags, desired, vm, session)
         if not bearing and not later(self.config):
             drivers = {session.name: session.remembered(desired.name)}
             for outcome in converge(self.settings.fleet_of(desired), drivers, check=True):
                 if outcome.error:
-                    diags.add_error(f"Unable to make {words.called(self.config)}", outcome.error)
+                    self.refuse(diags, f"Unable to make {words.called(self.config)}", outcome.error)
+
+    def _made_anew(self, diags: Diagnostics, desired: VM, there: VM, session: SiteSession) -> None:
+        """What would stop the making of a VM that is deleted before: then neither is done."""
+        from muster.model.fleet_planner import VMPlan
+        from muster.model.planner import Change
+        from muster.operations.needed import missing
+
+        session.driver.check(desired)
+        if not later(self.config):
+            anew = Change((), dict(there.spec), dict(desired.spec), "replace")
+            session.driver.check_run([VMPlan(desired, there, (anew,))])
+        for sentence in missing(self.settings.fleet_of(desired), [desired], fetch=False).values():
+            self.refuse(diags, f"Unable to make {words.of(desired)} anew", sentence)
 
     def _taken_over(self, diags: Diagnostics, desired: VM, there: VM, session: SiteSession) -> None:
         """Say what apply will do to a VM that is there and in no state; an error for what it would refuse."""

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import re
+
 from muster.model.vm import VM
 from tf.iface import State
 from tf.types import Unknown
+from tf.utils import Diagnostics
 
+from . import values
 from .asking import Asking
 
 OBSERVED = ("id", "uuid", "address")
+# How drivers, the planner and the operations name the field that they refuse.
+_REFUSED = re.compile(r"the field '(?P<field>[^']+)' cannot be honoured|(?P<grown>\S+) cannot shrink from|"
+                      r"the (?P<image>image) '")
 
 
 class VmRequest(Asking):
     """A request about one VM."""
+
+    def refuse(self, diags: Diagnostics, what: str, sentence: str) -> None:
+        """An error, at the attribute that `sentence` names, if it names one."""
+        found = _REFUSED.search(sentence)
+        place = values.named(str(found[found.lastgroup or 0]), self.config) if found else None
+        diags.add_error(what, sentence, path=place)
 
     def desired(self, state: State) -> VM | None:
         """What the configuration asks for, as far as it is known; None while it is not known which VM it is."""

@@ -76,6 +76,31 @@ def test_a_vm_that_is_made_anew_is_one_resource(terraform: Terraform, ignore: li
     assert terraform.plan() == {}
 
 
+@pytest.mark.parametrize(("more", "says"), [
+    ({"zone": "b"}, "the field 'zone' cannot be honoured"),
+    ({"image": "nothing"}, "the image 'nothing' is not in the site's catalogue"),
+])
+@pytest.mark.parametrize("why", ["another firmware", "another name", "tainted", "-replace"])
+def test_a_vm_that_could_not_be_made_anew_is_not_deleted(
+    terraform: Terraform, more: dict[str, str], says: str, why: str
+) -> None:
+    terraform.vms = {"a": {**OFF, "firmware": "bios"}}
+    terraform.apply()
+    before, words = terraform.world.picture(), []
+    terraform.vms["a"] |= more
+    if why == "another firmware":
+        terraform.vms["a"]["firmware"] = "uefi"
+    elif why == "another name":
+        terraform.vms["a"]["name"] = terraform.name("b")
+    elif why == "tainted":
+        terraform.run("taint", "muster_vm.a")
+    else:
+        words = ["-replace=muster_vm.a"]
+    assert says in terraform.refused(*words)
+    assert says in flat(terraform.apply(*words, code=1))
+    assert terraform.world.picture() == before
+
+
 # A VM that is there already
 
 

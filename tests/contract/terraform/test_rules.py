@@ -129,6 +129,68 @@ def test_a_wrong_value(terraform: Terraform, spec: dict[str, Any], says: str, li
     assert says in terraform.refused()
 
 
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize(("spec", "says", "line"), [
+    ({"zone": "b"}, "the field 'zone' cannot be honoured", '"zone": "b"'),
+    ({"disks": [{"size": "3 MiB", "encrypted": True}]}, "the field 'disks.root.encrypted' cannot", '"encrypted": true'),
+    ({"disks": [{"size": "2 MiB"}, {"size": "1 MiB", "name": "data", "encrypted": True}]},
+     "the field 'disks.data.encrypted' cannot", '"encrypted": true'),
+    ({"nics": [{"network": "default"}, {"network": "default", "vlan": 7}]}, "the field 'nics.nic1.vlan' cannot",
+     '"vlan": 7'),
+    ({"image": "nothing"}, "the image 'nothing' is not in the site's catalogue", '"image": "nothing"'),
+    ({"disks": [{"size": "512 KiB"}, {"size": "1 MiB"}]}, "disks[0].size: 512 KiB is too small", '"size": "512 KiB"'),
+    ({"disks": [{"size": "1 MiB"}]}, "disks.root.size cannot shrink from 2 MiB to 1 MiB", '"size": "1 MiB"'),
+])
+def test_what_the_site_refuses(
+    terraform: Terraform, spec: dict[str, Any], says: str, line: str, there: bool
+) -> None:
+    """In the plan of a new VM, and of one that is there: at the attribute."""
+    if there or "shrink" in says:
+        terraform.vms = {"a": {**OFF, "disks": [{"size": "2 MiB"}]}}
+        terraform.apply()
+    terraform.vms = {"a": {**OFF, **({} if "shrink" in says else {"disks": [{"size": "2 MiB"}]}), **spec}}
+    if there and ("image" in says or "zone" in says):
+        return  # what is there needs no image, and libvirt reports no zone to compare
+    [(sentence, place)] = terraform.planned_diagnostics()
+    assert says in sentence
+    assert place.startswith(line), (sentence, place)
+
+
+@pytest.mark.parametrize(("source", "settings", "says", "line"), [
+    ("muster_findings", {"severity": "awful"}, "'awful' is no severity", '"severity": "awful"'),
+    ("muster_findings", {"site": "moon"}, "there is no site 'moon'", '"site": "moon"'),
+    ("muster_vms", {"site": "moon"}, "there is no site 'moon'", '"site": "moon"'),
+    ("muster_vm", {"name": "a", "site": "moon"}, "there is no site 'moon'", '"site": "moon"'),
+    ("muster_drill", {"vm": "../a"}, "'../a' is not possible", '"vm": "../a"'),
+])
+def test_a_wrong_data_source(
+    terraform: Terraform, source: str, settings: dict[str, Any], says: str, line: str
+) -> None:
+    """At the attribute, before anything is asked."""
+    terraform.more = {"data": {source: {"a": settings}}}
+    [(sentence, place)] = terraform.diagnostics()
+    assert says in sentence
+    assert place.startswith(line)
+
+
+@pytest.mark.parametrize("vms", [{}, {"a": OFF}, {"a": OFF, "b": OFF}])
+@pytest.mark.parametrize(("settings", "says", "line"), [
+    ({"packs": ["muster/no-such"]}, "there is no such pack", '"packs": ['),
+    ({"packs": ["muster/baseline", "./nothing.yml"]}, "nothing.yml", '"packs": ['),
+])
+def test_packs_that_cannot_be_read(
+    terraform: Terraform, vms: dict[str, Any], settings: dict[str, Any], says: str, line: str
+) -> None:
+    """Once, where they are named, whether there is a VM to be judged or not."""
+    terraform.provider |= settings
+    terraform.vms = vms
+    terraform.more = {} if vms else {"data": {"muster_vms": {"all": {}}}}  # Terraform starts no provider for nothing
+    [(sentence, place)] = terraform.diagnostics()
+    assert says in sentence
+    assert place.startswith(line)
+    assert terraform.refused().count("Error:") == 1
+
+
 @pytest.mark.parametrize(("settings", "says"), [
     ({"fleet": None}, "'fleet' is missing"),
     ({"fleet": "A/B"}, "fleet: 'A/B' is not possible"),

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -73,8 +73,12 @@ class Terraform:
 
     def diagnostics(self) -> list[tuple[str, str]]:
         """What `terraform validate` finds: each sentence with the line of the configuration at which it stands."""
-        found = json.loads(self.run("validate", "-json", code=None))["diagnostics"]
-        return [(one["summary"] + " " + one["detail"], one.get("snippet", {}).get("code", "").strip()) for one in found]
+        return _sentences(json.loads(self.run("validate", "-json", code=None))["diagnostics"])
+
+    def planned_diagnostics(self) -> list[tuple[str, str]]:
+        """The same of `terraform plan`."""
+        lines = map(json.loads, self.run("plan", "-json", code=None).splitlines())
+        return _sentences(line["diagnostic"] for line in lines if line["type"] == "diagnostic")
 
     def refused(self, *words: str) -> str:
         """What a plan that fails says, on one line."""
@@ -89,6 +93,10 @@ class Terraform:
         """The site's VMs that this test made, by their short names."""
         return {vm.name.removeprefix(f"{self.world.names}-"): vm for vm in self.world.driver.list()
                 if vm.name.startswith(self.world.names)}
+
+
+def _sentences(found: Iterable[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(one["summary"] + " " + one["detail"], one.get("snippet", {}).get("code", "").strip()) for one in found]
 
 
 def starting(world: World, folder: Path, before: str = "", **environment: str) -> Terraform:
