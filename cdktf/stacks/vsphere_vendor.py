@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
+from muster.model.errors import ModelError
 from muster.model.fleet import Fleet
 from muster.model.vm import VM
 
@@ -42,10 +43,30 @@ class VSphereVendorStack(VendorStack):
 
     def provide(self) -> None:
         site = self.fleet.sites[self.site]
-        host = urlsplit(site["uri"] or "").hostname
-        unverified = True if (site["tls"] or {}).get("verify") is False else None
+        uri, tls = urlsplit(site["uri"] or ""), site["tls"] or {}
+        self._check_site(uri.path, tls)
+        host = f"{uri.hostname}:{uri.port}" if uri.port else uri.hostname
+        unverified = True if tls.get("verify") is False else None
         AnyProvider(self, "vsphere", "vsphere", "vmware/vsphere", ">= 2.10", {
             "vsphere_server": escaped(host) if host else None, "allow_unverified_ssl": unverified})
+
+    def _check_site(self, path: str, tls: Mapping[str, Any]) -> None:
+        """Refuse what the provider cannot say of the site. Raises ModelError."""
+        for option in ("ca", "fingerprint"):
+            if tls.get(option):
+                raise self._site(f"tls.{option}", "the provider of vSphere trusts the authorities of its machine "
+                                 "alone. Name the authority there (SSL_CERT_FILE)")
+        place = [unquote(part) for part in path.split("/") if part]
+        for named, told in zip(place, (self.datacenter, self.cluster), strict=False):
+            if named not in (told, "sdk"):
+                raise self._site("uri", f"it names '{named}', and the stack was told of '{told}'. Name the same")
+        if len(place) > 2:
+            raise self._site("uri", "it names a resource pool, and the VMs of this stack are in that of the cluster. "
+                             "Name the cluster alone")
+
+    def _site(self, option: str, why: str) -> ModelError:
+        return ModelError(f"Site '{self.site}': the option '{option}' cannot be written: {why}, or make the VMs by "
+                          "Muster's own provider", (), self.fleet.source)
 
     def resource(self, vms: Sequence[VM], counted: bool) -> tuple[str, dict[str, Any]]:
         each = {vm.name: self._machine(vm) for vm in vms}
@@ -76,6 +97,7 @@ class VSphereVendorStack(VendorStack):
             "firmware": _FIRMWARE.get(vm["firmware"]),
             "efi_secure_boot_enabled": vm["secure_boot"],
             "resource_pool_id": self.find("vsphere_compute_cluster", self.cluster, "resource_pool_id"),
+            "folder": escaped(site["folder"]) if site["folder"] else None,
             "host_system_id": self.find("vsphere_host", vm["host"]) if vm["host"] else None,
             "guest_id": self.find(KIND, template, "guest_id"),
             "scsi_type": self.find(KIND, template, "scsi_type"),

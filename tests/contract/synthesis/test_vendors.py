@@ -30,9 +30,9 @@ DEFAULTS: dict[str, Any] = {
     "tags": {"owner": "shop"}, "protection": {"rpo": "24h", "rto": "15m", "keep": {"daily": 7}}}
 
 
-def fleet(vms: dict[str, Any], **defaults: Any) -> Fleet:
-    return load_fleet(json.dumps({"fleet": "acme", "sites": {"dc": SITE}, "defaults": {**DEFAULTS, **defaults},
-                                  "vms": vms}), "/srv/fleet.yml")
+def fleet(vms: dict[str, Any], site: dict[str, Any] | None = None, **defaults: Any) -> Fleet:
+    return load_fleet(json.dumps({"fleet": "acme", "sites": {"dc": {**SITE, **(site or {})}},
+                                  "defaults": {**DEFAULTS, **defaults}, "vms": vms}), "/srv/fleet.yml")
 
 
 def written(folder: Path, kind: str, loaded: Fleet, *place: Any) -> dict[str, Any]:
@@ -111,6 +111,28 @@ def test_vsphere(tmp_path: Path) -> None:
     assert stack["resource"]["vsphere_compute_cluster_vm_anti_affinity_rule"]["apart-front"]["virtual_machine_ids"] == [
         "${vsphere_virtual_machine.front.id}"]
     assert stack["provider"]["vsphere"] == [{"vsphere_server": "vcenter.example"}]
+
+
+def test_what_vspheres_site_says(tmp_path: Path) -> None:
+    loaded = fleet(VMS, {"uri": "https://vcenter.example:8443/dc-1/cluster-1", "folder": "shop/web",
+                         "tls": {"verify": False}})  # fmt: skip
+    stack = written(tmp_path, "VSphereVendorStack", loaded, "dc-1", "cluster-1")
+    assert {vm["folder"] for vm in stack["resource"]["vsphere_virtual_machine"].values()} == {"shop/web"}
+    assert stack["provider"]["vsphere"] == [{"vsphere_server": "vcenter.example:8443", "allow_unverified_ssl": True}]
+
+
+@pytest.mark.parametrize(("site", "says"), [
+    ({"tls": {"ca": "./ca.pem"}}, "'tls.ca' cannot be written: the provider of vSphere trusts the authorities of its "
+     "machine alone"),
+    ({"tls": {"fingerprint": "AB:" * 31 + "AB"}}, "'tls.fingerprint' cannot be written"),
+    ({"uri": "https://vcenter.example/dc-1/cluster-1/gold"}, "'uri' cannot be written: it names a resource pool"),
+    ({"uri": "https://vcenter.example/dc-2/cluster-1"}, "'uri' cannot be written: it names 'dc-2', and the stack was "
+     "told of 'dc-1'"),
+])
+def test_what_the_vendors_provider_cannot_say_of_a_site(tmp_path: Path, site: dict[str, Any], says: str) -> None:
+    with pytest.raises(ModelError, match=re.escape("Site 'dc': the option ")) as caught:
+        written(tmp_path, "VSphereVendorStack", fleet(VMS, site), "dc-1", "cluster-1")
+    assert says in str(caught.value)
 
 
 def test_aws(tmp_path: Path) -> None:
