@@ -107,6 +107,7 @@ RUNS: dict[str, tuple[bool, dict[str, Any], tuple[str, ...]]] = {
     "make and start": (False, {**DISK, **NIC}, (*MAKING, f"{INTERACT}PowerOn")),
     "copy": (False, {**DISK, **NIC, "power": "off", "image": "debian"}, (
         f"{INVENTORY}CreateFromExisting", f"{CONFIG}AdvancedConfig", "VirtualMachine.Provisioning.DeployTemplate",
+        f"{CONFIG}CPUCount", f"{CONFIG}Memory", f"{CONFIG}AddRemoveDevice",
         "Resource.AssignVMToPool", "Datastore.AllocateSpace", "Network.Assign")),
     "promises": (False, {**DISK, "power": "off", "ha_priority": "high"}, (
         *MAKING[:-1], "Host.Inventory.EditCluster")),

@@ -80,7 +80,10 @@ class Needed:
             self.add(folder, "", "VirtualMachine.Config.AddNewDisk")
         if desired["power"] != "off":
             self.add(folder, "", _ON)
-        if source is not None:
+        if source is not None:  # the copy has what its source has, and is changed then
+            self.add(folder, "", *(right for field, right in _FIELDS.items() if desired[field]))
+            if desired["nics"]:
+                self.add(folder, "", "VirtualMachine.Config.AddRemoveDevice")
             self.add(source, "its template" if right == "DeployTemplate" else "the VM that is copied",
                      f"VirtualMachine.Provisioning.{right}")  # fmt: skip
         self.add(cluster.pool, f"the resource pool of '{cluster.name}'", "Resource.AssignVMToPool",
