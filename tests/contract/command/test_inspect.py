@@ -14,6 +14,7 @@ from libvirt_site import LibvirtWorld, real
 from muster.command.main import main
 from muster.drivers.vsphere import connection, tags
 from muster.model.vm import VM
+from muster.policy import load_rules
 from plays import run
 from proxmox_fake import TOKEN, archive_name
 from proxmox_site import ProxmoxWorld, on_proxmox
@@ -148,6 +149,22 @@ def test_tags_of_others_on_proxmox(world: ProxmoxWorld, sites: Path, capsys: pyt
     _code, document = inspect(sites, world, capsys)
     found = {name: outcomes(document, vm.name).get("tag-owner") for name, vm in vms.items()}
     assert found == {"a": None, "b": None, "c": None, "d": "fail", "e": "fail", "f": "fail"}
+
+
+OPEN: dict[str, Any] = {"net0": "virtio=02:00:00:00:00:01,bridge=vmbr0", "args": "-monitor tcp:0:4444", "agent": "0",
+                        "hostpci0": "0000:01:00.0,pcie=1", "usb0": "host=1234:5678", "tags": "environment-production"}
+SHUT: dict[str, Any] = {"net0": "virtio=02:00:00:00:00:02,bridge=vmbr0,firewall=1", "agent": "1,fstrim_cloned_disks=1",
+                        "onboot": 1, "protection": 1, "usb0": "spice,usb3=1", "tags": "environment-production"}
+
+
+@on_proxmox
+def test_settings_of_proxmox(world: ProxmoxWorld, sites: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vms = [world.foreign(name, **config) for name, config in (("open", OPEN), ("shut", SHUT))]
+    for vm in vms:
+        world.inside(vm).status = "running"
+    _code, document = inspect(sites, world, capsys)
+    found = [{rule for rule in outcomes(document, vm.name) if rule.startswith("proxmox-")} for vm in vms]
+    assert found == [{rule.id for rule in load_rules(["muster/proxmox-hardening"])}, set()]
 
 
 @on_proxmox

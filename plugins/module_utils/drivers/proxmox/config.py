@@ -17,6 +17,7 @@ GIB = 1 << 30
 _DRIVE = re.compile(r"(?:ide|sata|scsi|virtio)\d{1,2}")
 _NIC = re.compile(r"net\d{1,2}")
 _NUMBER = re.compile(r"\d{1,12}(?:\.\d{1,12})?")
+_PCI, _USB = re.compile(r"hostpci\d{1,2}"), re.compile(r"usb\d{1,2}")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGT]?)")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _MODELS = ("virtio", "e1000", "e1000e", "vmxnet3", "rtl8139", "e1000-82540em", "e1000-82544gc", "e1000-82545em",
@@ -152,6 +153,21 @@ def nic_value(nic: Mapping[str, Any], mac: str, model: str = "virtio", kept: Map
     options["rate"] = repr(nic["bandwidth_limit"] / MIB) if nic.get("bandwidth_limit") else None
     options["link_down"] = 1 if nic.get("connected") is False else None
     return join("", {model: mac.upper(), **options})
+
+
+def facts(config: Config) -> dict[str, Any]:
+    """What Proxmox alone has of a VM, as rules see it (docs/policy.md, `proxmox`)."""
+    agent, options = split(config.get("agent", ""))
+    usb = (split(config[key])[0] or split(config[key])[1].get("host", "") for key in config if _USB.fullmatch(key))
+    return {
+        "agent": (agent or options.get("enabled")) == "1",
+        "arguments": bool(config.get("args")),
+        "on_boot": str(config.get("onboot", "0")) == "1",
+        "pci_devices": sum(bool(_PCI.fullmatch(key)) for key in config),
+        "protection": str(config.get("protection", "0")) == "1",
+        "tpm": bool(config.get("tpmstate0")),
+        "usb_devices": sum(device != "spice" for device in usb),
+    }
 
 
 def read_nic(nic: Nic, name: str) -> dict[str, Any]:

@@ -126,6 +126,7 @@ def _read(api: Api, resource: Resource, config: Mapping[str, Any], status: Resou
     spec: dict[str, Any] = {
         "cpus": text.cpus_of(config),
         "cpu_topology": {"sockets": sockets, "cores": int(config.get("cores") or 1), "threads": 1},
+        "cpu_limit": text.cpu_limit_of(config),
         "memory": text.memory_of(config),
         "disks": [text.read_disk(drive, names.get(drive.key, drive.key)) for drive in drives],
         "nics": [text.read_nic(nic, names.get(nic.key, nic.key)) for nic in nics],
@@ -148,6 +149,7 @@ def _read(api: Api, resource: Resource, config: Mapping[str, Any], status: Resou
             "key": drive.key, "volume": drive.volume, "bus": drive.key.rstrip("0123456789")} for drive in drives},
         "nics": {names.get(nic.key, nic.key): {
             "key": nic.key, "model": nic.model, "firewall": nic.options.get("firewall") == "1"} for nic in nics},
+        "proxmox": text.facts(config),
     }
     if "uptime" in resource:  # a node that is down tells none
         state |= usage.of(power, float(resource.get("cpu") or 0), int(resource.get("mem") or 0),
