@@ -41,7 +41,7 @@ class _Pinned(ssl.SSLContext):
         found = hashlib.sha256(wrapped.getpeercert(True) or b"").hexdigest()
         if found != self.fingerprint:
             wrapped.close()
-            raise ssl.SSLError("its certificate is not the one of tls.fingerprint")
+            raise ssl.SSLError(1, "its certificate is not the one of tls.fingerprint")
         return wrapped
 
 
