@@ -30,7 +30,10 @@ class Certificate:
 
 def certificate() -> Certificate:
     """The certificate of today: the one in the cache where it is the user's own and still good, else a new one."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "muster"
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "muster"
+    except RuntimeError:  # a user without a home, as in a container
+        return _made()
     path = folder / "provider-certificate.json"
     found = _kept(path)
     if found is None:

@@ -21,8 +21,9 @@ from muster.drivers.proxmox import driver as proxmox
 from muster.drivers.proxmox.tasks import Tasks
 from muster.model.vm import VM
 from tf_runs import OFF, PROGRAM, Terraform, flat, starting
+from vsphere_simulator import ACCOUNT
 
-pytestmark = pytest.mark.parametrize("world", ["pve"], indirect=True)
+pve = pytest.mark.parametrize("world", ["pve"], indirect=True)
 Fault = Callable[[Any, Terraform, pytest.MonkeyPatch], AbstractContextManager[None]]
 
 
@@ -44,6 +45,13 @@ def setting(**options: Any) -> Fault:
 def wrong_token(world: Any, terraform: Terraform, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as planted:
         planted.setenv(variable(world.access.name), "muster@pve!tests=00000000-0000-0000-0000-000000000000")
+        yield
+
+
+@contextmanager
+def wrong_password(world: Any, terraform: Terraform, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as planted:
+        planted.setenv(variable(world.access.name), f"{ACCOUNT[0]}:something else")
         yield
 
 
@@ -70,13 +78,33 @@ SITES: dict[str, tuple[Fault, str, tuple[str, ...]]] = {
 }
 
 
+VCENTERS: dict[str, tuple[Fault, str, tuple[str, ...]]] = {
+    "down": (setting(uri=NOWHERE), "plan", ("Connection refused",)),
+    "no certificate of an authority": (setting(tls={}), "plan", ("certificate verify failed", ".tls.ca")),
+    "another certificate": (setting(tls={"fingerprint": ":".join(["AB"] * 32)}), "plan", ("ingerprint",)),
+    "a wrong password": (wrong_password, "plan", ("Login failure", "Check the site's credentials")),
+    "no credentials": (setting(credentials="nothing"), "plan", ("nothing with its credentials cannot be read",)),
+}
+
+
+@pve
 @pytest.mark.parametrize("fault", SITES)
 def test_a_bad_site(terraform: Terraform, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    bad(terraform, monkeypatch, SITES[fault])
+
+
+@pytest.mark.parametrize("world", ["vsphere"], indirect=True)
+@pytest.mark.parametrize("fault", VCENTERS)
+def test_a_bad_vcenter(terraform: Terraform, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    bad(terraform, monkeypatch, VCENTERS[fault])
+
+
+def bad(terraform: Terraform, monkeypatch: pytest.MonkeyPatch, fault: tuple[Fault, str, tuple[str, ...]]) -> None:
     """The sentence, in plan, apply and destroy; state and site are as they were, and afterwards all goes on."""
     world: Any = terraform.world
     terraform.vms = {"a": OFF, "b": OFF}
     terraform.apply()
-    planted, first, says = SITES[fault]
+    planted, first, says = fault
     state, picture = terraform.state(), world.picture()
     terraform.vms["a"] = {**OFF, "cpus": 2}
     with planted(world, terraform, monkeypatch):
@@ -96,12 +124,14 @@ def test_a_bad_site(terraform: Terraform, monkeypatch: pytest.MonkeyPatch, fault
     assert terraform.plan() == {}
 
 
+@pve
 def test_a_certificate_that_nobody_verifies_is_warned_about(terraform: Terraform) -> None:
     terraform.vms = {"a": OFF}
     terraform.provider["sites"][terraform.world.access.name]["tls"] = {"verify": False}
     assert "its certificate is not verified (tls.verify is false)" in flat(terraform.apply())
 
 
+@pve
 def test_a_disk_that_finds_no_room(terraform: Terraform) -> None:
     """A new one, and one that grows: nothing is half done, and the next apply carries on."""
     world: Any = terraform.world
@@ -127,6 +157,7 @@ def test_a_disk_that_finds_no_room(terraform: Terraform) -> None:
 # Time-outs and Ctrl-C
 
 
+@pve
 def test_a_time_out(terraform: Terraform) -> None:
     """It ends when its time is over, although the lock would be waited for, for much longer."""
     world: Any = terraform.world
@@ -148,6 +179,7 @@ def test_a_time_out(terraform: Terraform) -> None:
     assert terraform.plan() == {}
 
 
+@pve
 @pytest.mark.parametrize("timeout", ["soon", "-1s", "0s"])
 def test_no_time_out(terraform: Terraform, timeout: str) -> None:
     terraform.provider["timeout"] = timeout
@@ -155,6 +187,7 @@ def test_no_time_out(terraform: Terraform, timeout: str) -> None:
     assert "timeout" in terraform.refused()
 
 
+@pve
 def test_control_c(world: Any, tmp_path: Path) -> None:
     """As a terminal sends it, to Terraform and the provider both: an apply ends, says so, and the next one carries on.
     """
@@ -184,6 +217,7 @@ def test_control_c(world: Any, tmp_path: Path) -> None:
     assert terraform.plan() == {}
 
 
+@pve
 def test_many_operations_at_once(terraform: Terraform, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many as Terraform asks for, and beside them it is heard that they shall end."""
     count = 40

@@ -13,12 +13,13 @@ from muster.drivers.credentials import variable
 from proxmox_fake import TOKEN
 from sites import World
 from tf_runs import OFF, Terraform, flat, starting
+from vsphere_simulator import ACCOUNT
 
 from tools.registry_docs import EXAMPLES
 
-pytestmark = pytest.mark.parametrize("world", ["pve"], indirect=True)
+pve = pytest.mark.parametrize("world", ["pve"], indirect=True)
 CANARY = "canary-5d41402abc4b2a76"
-SECRET = TOKEN[1]
+SECRETS = (CANARY, TOKEN[1], ACCOUNT[1][:13])  # of the password what no file writes in another way
 
 
 @pytest.fixture
@@ -31,11 +32,11 @@ def logged(world: World, tmp_path: Path) -> Terraform:
 
 def leaks(terraform: Terraform, said: str) -> list[str]:
     """Where a secret is: in what was said, or in a file of the run."""
-    found = [f"said: {word}" for word in (CANARY, SECRET) if word in said]
+    found = [f"said: {word}" for word in SECRETS if word in said]
     for path in terraform.folder.rglob("*"):
         if path.is_file():
             text = path.read_bytes()
-            found += [f"{path.name}: {word}" for word in (CANARY, SECRET) if word.encode() in text]
+            found += [f"{path.name}: {word}" for word in SECRETS if word.encode() in text]
     return found
 
 
@@ -50,6 +51,7 @@ def everything(terraform: Terraform) -> str:
     return said
 
 
+@pve
 @pytest.mark.parametrize("source", ["file", "environment", "both"])
 def test_a_token_that_is_right(logged: Terraform, source: str) -> None:
     world = logged.world
@@ -64,10 +66,13 @@ def test_a_token_that_is_right(logged: Terraform, source: str) -> None:
     said = everything(logged)
     assert logged.there()["a"]["cpus"] == 2
     assert "trace.log" in os.listdir(logged.folder)
-    assert "listed" in (logged.folder / "trace.log").read_text()  # the provider's own lines are there
+    log = (logged.folder / "trace.log").read_text()
+    for progress in ("listed 1 VMs", f"VM '{logged.name('a')}' at site 'pve': changing it"):
+        assert progress in log  # the provider's own lines are there
     assert leaks(logged, said) == []
 
 
+@pve
 @pytest.mark.parametrize("text", [
     f"muster@pve!tests={CANARY}", CANARY, f"{CANARY}={CANARY}", f"muster@pve!tests={CANARY}\nmore\n",
     f"{CANARY}\x1b[31m"])
@@ -86,6 +91,7 @@ def test_a_token_that_is_wrong(logged: Terraform, source: str, text: str) -> Non
     assert leaks(logged, said) == []
 
 
+@pve
 @pytest.mark.parametrize("uri", [f"https://root:{CANARY}@127.0.0.1:8006", f"https://127.0.0.1:8006/?password={CANARY}"])
 def test_a_secret_in_an_address_is_refused(logged: Terraform, uri: str) -> None:
     """A configuration is no place for one, and we do not repeat it."""
@@ -95,9 +101,28 @@ def test_a_secret_in_an_address_is_refused(logged: Terraform, uri: str) -> None:
     assert CANARY not in said
 
 
-def test_no_attribute_is_a_secret(world: World) -> None:
+@pytest.mark.parametrize("world", ["vsphere"], indirect=True)
+@pytest.mark.parametrize(("source", "account"), [
+    ("file", ":".join(ACCOUNT)), ("environment", ":".join(ACCOUNT)), ("file", f"{ACCOUNT[0]}:{CANARY}"),
+    ("environment", CANARY)])
+def test_an_account_of_vsphere(logged: Terraform, source: str, account: str) -> None:
+    """`user:password`, right or wrong."""
+    world = logged.world
+    if source == "file":
+        path = Path(world.access.options["credentials"]).with_name("own")
+        path.write_text(account)
+        logged.provider["sites"][world.access.name]["credentials"] = str(path)
+    else:
+        logged.environment[variable(world.access.name)] = account
+    said = everything(logged)
+    right = ACCOUNT[1] in account
+    assert ("Apply complete!" in said) == right
+    assert ("Unable to" in said) != right
+    assert leaks(logged, said) == []
+
+
+def test_no_attribute_is_a_secret() -> None:
     """The schema has no place for one: none is sensitive, and none is called so."""
-    assert world
     from muster_provider import schema, schema_kept
 
     def names(attributes: Any) -> list[str]:

@@ -62,3 +62,14 @@ def test_the_way_to_the_handshake_imports_no_more_than_it_needs() -> None:
     late = {"muster.drivers.libvirt", "libvirt", "muster.operations", "muster.policy", "jmespath", "yaml", "ansible",
             "cryptography", "muster.terraform"}
     assert loaded & late == set()
+
+
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose user has no entry anywhere: one is made each time."""
+    def unknown(number: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    ssl.PEM_cert_to_DER_cert(certificate().chain.decode())
