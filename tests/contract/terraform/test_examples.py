@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from muster.model.vm import Mark
-from tf_runs import OFF, Terraform
+from tf_runs import OFF, Terraform, flat
 
 from tools.registry_docs import EXAMPLES
 
@@ -43,3 +45,34 @@ def test_an_import_names_what_the_example_makes(kind: str, terraform: Terraform)
     address, _dot, name = words[2].partition(".")
     assert address == kind
     assert f'resource "{kind}" "{name}"' in (EXAMPLES / "resources" / kind / "resource.tf").read_text()
+
+
+# The guide
+
+
+GUIDE = EXAMPLES.parents[1] / "docs" / "terraform-provider.md"
+BLOCKS = [block for block in re.findall(r"```hcl\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+          if not block.startswith("provider_installation")]
+RULES = {"pack": "ours", "version": "1", "title": "Ours", "rules": [
+    {"id": "ours", "title": "CPUs", "severity": "high", "stages": ["plan"], "expect": "cpus >= `1`", "why": "They work.",
+     "tests": {"pass": [{"cpus": 1}], "fail": [{"cpus": 0}]}}]}
+SITE = {"platform": "libvirt", "pool": "default-pool", "uri": "test:///default", "repository": "backups"}
+
+
+@pytest.mark.parametrize("inline", [False, True], ids=["fleet_file", "inline"])
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_the_guide(terraform: Terraform, number: int, inline: bool) -> None:
+    """Each block can be planned after the first one, the settings in the fleet file or in the configuration itself."""
+    folder = terraform.folder
+    head = BLOCKS[0].replace("qemu:///system", SITE["uri"]).replace('pool = "default"', f'pool = "{SITE["pool"]}"')
+    if inline:
+        head = re.sub(r"^  fleet_file .*\n", "", head, flags=re.MULTILINE).replace("  # ", "  ")
+    (folder / "fleet.yml").write_text(yaml.safe_dump({"fleet": "acme", "sites": {"lab": {
+        **SITE, "images": {"debian-12": {"path": "debian-12.qcow2"}}}}}))
+    (folder / "debian-12.qcow2").write_text("an image")
+    (folder / "our-rules.yml").write_text(yaml.safe_dump(RULES))
+    (folder / "head.tf").write_text(head)
+    (folder / "main.tf").write_text(BLOCKS[number] if number else "")
+    terraform.write = lambda: None  # type: ignore[method-assign]
+    assert "Success!" in terraform.run("validate")
+    assert "2 to add" in flat(terraform.run("plan", "-target=muster_vm.web"))
