@@ -54,7 +54,7 @@ GUIDE = EXAMPLES.parents[1] / "docs" / "terraform-provider.md"
 BLOCKS = [block for block in re.findall(r"```hcl\n(.*?)```", GUIDE.read_text(), re.DOTALL)
           if not block.startswith("provider_installation")]
 RULES = {"pack": "ours", "version": "1", "title": "Ours", "rules": [
-    {"id": "ours", "title": "CPUs", "severity": "high", "stages": ["plan"], "expect": "cpus >= `1`", "why": "They work.",
+    {"id": "ours", "title": "CPUs", "severity": "high", "stages": ["plan"], "expect": "cpus >= `1`", "why": "Work.",
      "tests": {"pass": [{"cpus": 1}], "fail": [{"cpus": 0}]}}]}
 SITE = {"platform": "libvirt", "pool": "default-pool", "uri": "test:///default", "repository": "backups"}
 
