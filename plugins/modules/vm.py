@@ -50,8 +50,8 @@ options:
     type: bool
     default: false
   allow_force:
-    description: Whether the power of the VM may be cut where it must go off, and its guest was asked to shut down and did
-      not in time, or is paused. What it did not write yet is lost.
+    description: Whether the power of the VM may be cut where it must go off, and its guest was asked to shut down and
+      did not in time, or is paused. What it did not write yet is lost.
     type: bool
     default: false
   allow_replace:

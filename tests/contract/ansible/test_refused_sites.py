@@ -88,7 +88,7 @@ BAD: dict[str, tuple[Callable[[Small], object], str, str]] = {
     ),
     "no template": (
         template,
-        *[r"^VM '.*-b' at site '.*': there is no template 'debian-21' for the image 'debian'; did you mean 'debian-"] * 2,
+        *[r"^VM '.*-b' at site '.*': there is no template 'debian-21' for the image 'debian'; did you mean 'debi"] * 2,
     ),
     "no room": (
         full,

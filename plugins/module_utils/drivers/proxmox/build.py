@@ -54,7 +54,8 @@ def make(driver: ProxmoxDriver, plan: Plan, progress: Progress) -> VM:
 def _make(driver: ProxmoxDriver, plan: Plan, progress: Progress) -> VM:
     desired = plan.desired
     node = _node(driver, plan)
-    driver.room.space(needs.made(driver, desired, node), [node], "nothing was made")
+    into = driver.default_pool(desired.name) if plan.archive else ""
+    driver.room.space(needs.made(driver, desired, node, into), [node], "nothing was made")
     vmid = _number(driver, desired)
     written = Written(
         plan.mark,

@@ -27,11 +27,11 @@ def taken(driver: ProxmoxDriver, plan: VMPlan, home: str = "") -> Iterator[Need]
     yield from _changed(driver, plan.desired, plan)
 
 
-def made(driver: ProxmoxDriver, desired: VM, node: str) -> Iterator[Need]:
-    """What a VM takes that is made on `node`."""
+def made(driver: ProxmoxDriver, desired: VM, node: str, pool: str = "") -> Iterator[Need]:
+    """What a VM takes that is made on `node`; in the storage `pool` where all its disks go into that one."""
     content = _content(driver, desired)
     for disk in desired["disks"] or ():
-        yield Need(desired.name, node, driver.pool_of(disk), int(disk["size"]), content)
+        yield Need(desired.name, node, pool or driver.pool_of(disk), int(disk["size"]), content)
         content = 0  # of the first disk alone
 
 
