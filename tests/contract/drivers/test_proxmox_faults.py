@@ -64,7 +64,16 @@ def test_a_task_is_followed_through_a_silence(world: ProxmoxWorld, monkeypatch: 
     monkeypatch.setattr(waiting, "_AGAIN", 0.01)
     monkeypatch.setattr(connection, "_PAUSE", 0.0)
     world.fake.trouble.silences = ("/tasks/", 9)
-    assert world.made().state["built"]
+    vm = world.made(ha_priority="medium")
+    assert vm.state["built"]
+    world.fake.time_scale = 0.01
+    world.fake.trouble.before = {len(world.fake.trouble.calls) + 6: lambda: silent_for(world, 9)}
+    assert world.driver.power(vm, "on").power == "on"
+    assert world.fake.trouble.silences[1] == 0
+
+
+def silent_for(world: ProxmoxWorld, requests: int) -> None:
+    world.fake.trouble.silences = ("/status/current", requests)
 
 
 @pytest.mark.parametrize("silent", ["/tasks/", "/qemu"], ids=["a task", "the request that begins it"])

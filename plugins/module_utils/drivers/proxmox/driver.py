@@ -340,7 +340,7 @@ class ProxmoxDriver(Driver):
         return listing.current(self.api, vm)
 
     def wait_ready(self, vm: VM, progress: Progress = silent, stall: float = 120, timeout: float = 900) -> VM:
-        guest.wait(self.api, self.path(vm), vm.name, progress, stall, timeout)
+        guest.wait(self.tasks, self.path(vm), vm.name, progress, stall, timeout)
         self._mark(vm, ready=True, progress=progress)
         return listing.current(self.api, vm)
 

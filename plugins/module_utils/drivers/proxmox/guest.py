@@ -9,6 +9,7 @@ from typing import Any
 
 from ..driver import Denied, DriverError, Executed, Failed, Progress, Unreachable
 from .connection import Api
+from .tasks import Tasks
 
 _OUTPUT_LIMIT = 1 << 20
 _POLL = 0.5
@@ -84,13 +85,14 @@ def execute(api: Api, path: str, vm: str, argv: Sequence[str], timeout: float) -
         raise Failed(f"unable to {doing}: the agent told no exit code", site=api.site, vm=vm) from error
 
 
-def wait(api: Api, path: str, vm: str, progress: Progress, stall: float, timeout: float) -> None:
+def wait(tasks: Tasks, path: str, vm: str, progress: Progress, stall: float, timeout: float) -> None:
     """Wait until the guest's agent answers. A guest that neither reads nor writes nor computes for `stall` seconds
     makes no progress: Failed."""
-    began = moved = said = time.monotonic()
+    api, began = tasks.api, time.monotonic()
+    moved = said = began
     before: tuple[int, ...] = ()
     while not answers(api, path, vm):
-        status = api.get(f"{path}/status/current", "look at the guest", vm)
+        status = tasks.look(f"{path}/status/current", "its start", "look at the guest", vm, progress)
         now = time.monotonic()
         if status.get("status") != "running":
             raise Failed(

@@ -66,9 +66,9 @@ class Placement:
         """Look until the VM is on the node `target`: high availability only takes note of what it is asked for, and
         moves the VM in its own time. As long as it moves it bears a lock, and is waited for."""
         began = moved = said = time.monotonic()
-        while self._status(target, vmid, doing, name) is None:
+        while self._status(target, vmid, doing, name, progress) is None:
             now = time.monotonic()
-            if (self._status(node, vmid, doing, name) or {}).get("lock"):
+            if (self._status(node, vmid, doing, name, progress) or {}).get("lock"):
                 moved = now
             if now - moved > SETTLE or now - began > TASK_WAIT:
                 raise Failed(
@@ -83,10 +83,11 @@ class Placement:
                 progress(f"{name}: waiting until high availability has moved it to {target}")
             time.sleep(_POLL)
 
-    def _status(self, node: str, vmid: int, doing: str, name: str) -> dict[str, Any] | None:
+    def _status(self, node: str, vmid: int, doing: str, name: str, progress: Progress) -> dict[str, Any] | None:
         """How the VM of this number is on `node`; None where it is not there."""
         try:
-            return dict(self.api.get(f"nodes/{node}/qemu/{vmid}/status/current", doing, name))
+            path = f"nodes/{node}/qemu/{vmid}/status/current"
+            return dict(self.tasks.look(path, "its move", doing, name, progress))
         except NotFound:
             return None
 

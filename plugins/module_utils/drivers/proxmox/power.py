@@ -22,8 +22,7 @@ class Power:
 
     def state(self, path: str, name: str) -> str:
         """QEMU's own word: ``running``, ``stopped``, ``paused``…"""
-        found = self.api.get(f"{path}/status/current", "look at the VM's power", name)
-        return str(found.get("qmpstatus") or found.get("status"))
+        return _word(self.api.get(f"{path}/status/current", "look at the VM's power", name))
 
     def on(self, path: str, name: str, progress: Progress) -> None:
         """Start the VM, or let a paused one go on."""
@@ -32,7 +31,7 @@ class Power:
             self._do(path, "resume", "let the VM go on", name, progress)
         elif now != "running":
             self._do(path, "start", "start the VM", name, progress)
-        self._settled(path, name, "running", _SETTLE, "start the VM")
+        self._settled(path, name, "running", _SETTLE, "start the VM", progress)
 
     def off(self, path: str, name: str, progress: Progress, timeout: float, force: bool) -> None:
         """Shut the guest down within `timeout` seconds; with `force` cut the power at once. Raises StillOn for a guest
@@ -44,7 +43,7 @@ class Power:
             raise still_paused(self.api.site, name)
         if force or now != "running":
             self._do(path, "stop", "stop the VM", name, progress)
-            self._settled(path, name, "stopped", _SETTLE, "stop the VM")
+            self._settled(path, name, "stopped", _SETTLE, "stop the VM", progress)
             return
         progress(f"{name}: shutting down")
         stubborn = StillOn(
@@ -60,7 +59,7 @@ class Power:
                 raise stubborn from None
             if "not running" not in error.what:  # it went off by itself in this moment
                 raise
-        self._settled(path, name, "stopped", timeout, "shut the guest down", stubborn)
+        self._settled(path, name, "stopped", timeout, "shut the guest down", progress, stubborn)
 
     def _do(self, path: str, action: str, doing: str, name: str, progress: Progress, **parameters: Any) -> None:
         def act() -> None:
@@ -74,11 +73,19 @@ class Power:
         self.tasks.patiently(act, name, progress, path)
 
     def _settled(
-        self, path: str, name: str, wanted: str, timeout: float, doing: str, error: Failed | None = None
+        self,
+        path: str,
+        name: str,
+        wanted: str,
+        timeout: float,
+        doing: str,
+        progress: Progress,
+        error: Failed | None = None,
     ) -> None:
         """Look until the VM is as it was asked for: high availability answers before it has done anything."""
         end = time.monotonic() + timeout
-        while (now := self.state(path, name)) != wanted:
+        where = f"{path}/status/current"
+        while (now := _word(self.tasks.look(where, "its change of power", doing, name, progress))) != wanted:
             if time.monotonic() > end:
                 raise error or Failed(
                     f"unable to {doing}: Proxmox reported no error, and yet the VM is '{now}' after {timeout:.0f} s",
@@ -87,3 +94,7 @@ class Power:
                     todo="Look at its tasks and at high availability (ha-manager status)",
                 )
             time.sleep(_POLL)
+
+
+def _word(status: dict[str, Any]) -> str:
+    return str(status.get("qmpstatus") or status.get("status"))

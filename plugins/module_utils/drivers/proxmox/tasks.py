@@ -48,9 +48,7 @@ class Tasks:
         path = f"nodes/{node}/tasks/{quoted(upid)}"
         end, pause, said = time.monotonic() + timeout, _FIRST, time.monotonic()
         while True:
-            state = waiting.through_silence(
-                lambda: self.api.get(f"{path}/status", doing, vm), f"the task {kind}", doing, vm, progress, self.silence
-            )
+            state = self.look(f"{path}/status", f"the task {kind}", doing, vm, progress)
             if state.get("status") == "stopped":
                 break
             now = time.monotonic()
@@ -70,6 +68,12 @@ class Tasks:
         outcome = str(state.get("exitstatus", "no exit status"))
         if outcome != "OK" and not _WARNINGS.fullmatch(outcome):
             raise error_of(doing, outcome, site=self.api.site, vm=vm)
+
+    def look(self, path: str, task: str, doing: str, vm: str, progress: Progress) -> Any:
+        """What Proxmox says of `path` while `task` goes on there; it may be silent for a while."""
+        return waiting.through_silence(
+            lambda: self.api.get(path, doing, vm), task, doing, vm, progress, self.silence
+        )
 
     def _line(self, path: str, doing: str, vm: str) -> str:
         """The last line of a task's log."""
