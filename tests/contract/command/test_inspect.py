@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
 from fakepve.shapes import ROLES
 from libvirt_site import LibvirtWorld, real
 from muster.command.main import main
-from muster.drivers.vsphere import connection, tags
 from muster.model.vm import VM
 from muster.policy import load_rules
 from plays import run
@@ -21,9 +20,10 @@ from proxmox_site import ProxmoxWorld, on_proxmox
 from pyVmomi import vim
 from sites import World
 from test_vsphere_tags import Tagging, attribute
+from vsphere_proxy import Proxy
 from vsphere_site import VsphereWorld, done, on_vsphere
 
-# All that is asked of a vCenter; a session and a view are of the one who asks, and end with him.
+# All that a vCenter is asked; a session and a view are of the one who asks, and end with him.
 READING = {
     "RetrieveServiceContent", "Login", "Logout", "CreateContainerView", "DestroyView", "RetrievePropertiesEx",
     "HasPrivilegeOnEntities",
@@ -73,32 +73,63 @@ def test_every_vm_is_judged_and_left_as_it_is(world: World, sites: Path, capsys:
     assert inspect(sites, world, capsys, "--fail-on", "low")[0] == 1
 
 
+def by_command(sites: Path, world: World, folder: Path) -> dict[str, Any]:
+    """The report of ``muster inspect``."""
+    report = folder / "report.json"
+    argv = ["inspect", "--site", world.access.name, "--fleet", str(sites), "--format", "json", "--output", str(report)]
+    assert main(argv) == 0
+    return cast(dict[str, Any], json.loads(report.read_text()))
+
+
+def by_playbook(sites: Path, _world: World, folder: Path) -> dict[str, Any]:
+    """That of the playbook, which changes nothing."""
+    ran = run("ansible-playbook", "muster.fleet.inspect", "-i", "localhost,", "-e",
+              json.dumps({"fleet_file": str(sites), "report_dir": str(folder / "report")}))
+    assert ran.code == 0, ran.output
+    assert "changed=0" in ran.output
+    assert "No VM outside production is kept switched off" in " ".join(ran.output.split())
+    return cast(dict[str, Any], json.loads((folder / "report/report.json").read_text()))
+
+
+WAYS = pytest.mark.parametrize("way", [by_command, by_playbook])
+
+
 @on_vsphere
-def test_tags_of_others_are_read_and_nothing_is_written(
-    world: VsphereWorld, sites: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@WAYS
+def test_all_that_reaches_vcenter_is_a_question(
+    world: VsphereWorld, sites: Path, tmp_path: Path, pve_pki: tuple[str, str], way: Any
 ) -> None:
-    said: set[str] = set()
-    transport, ask = connection.transport, tags._Service._ask
-
-    def recorded(*arguments: Any, **options: Any) -> Any:
-        stub = transport(*arguments, **options)
-        invoke = stub.InvokeMethod
-        stub.InvokeMethod = lambda obj, info, *more: (said.add(info.wsdlName), invoke(obj, info, *more))[1]
-        return stub
-
-    def asked(self: Any, method: str, path: str, *more: Any, **options: Any) -> Any:
-        said.add(f"{method} {path.partition(':')[0]}")
-        return ask(self, method, path, *more, **options)
-
+    """On the wire, between Muster and vCenter, with all that there is to be asked about."""
     service = Tagging(world)
     owned, lost = world.foreign("owned"), world.foreign("lost")
     service.attach("Owner", "shop", owned)
     service.connection.close()
-    monkeypatch.setattr(connection, "transport", recorded)
-    monkeypatch.setattr(tags._Service, "_ask", asked)
-    _code, document = inspect(sites, world, capsys)
+    world.foreign_snapshot(lost, "forgotten", "")
+    before, proxy = world.picture(), Proxy(world.simulator.address, *pve_pki)
+    try:
+        sites.write_text(sites.read_text().replace(world.simulator.address, proxy.address))
+        document = way(sites, world, tmp_path)
+    finally:
+        proxy.stop()
     assert [outcomes(document, vm.name).get("tag-owner") for vm in (owned, lost)] == [None, "fail"]
-    assert said <= READING
+    assert set(proxy.calls) <= READING
+    assert {"RetrievePropertiesEx", "GET tagging/tag/id"} <= set(proxy.calls), "it was not asked through the proxy"
+    assert world.picture() == before
+
+
+@on_proxmox
+@WAYS
+def test_all_that_reaches_proxmox_is_a_question(world: ProxmoxWorld, sites: Path, tmp_path: Path, way: Any) -> None:
+    """As Proxmox hears it, with all that there is to be asked about."""
+    vm = world.foreign("a", scsi0="local-lvm:vm-100-disk-0,size=1G", tags="owner-shop")
+    backed_up(world, vm, OLD)
+    world.foreign_snapshot(vm, "forgotten", "")
+    before = world.picture()
+    del world.fake.requests[:]
+    document = way(sites, world, tmp_path)
+    assert outcomes(document, vm.name)["backup-recent"] == "fail"
+    assert {method for method, _path, _body in world.fake.requests} == {"GET"}
+    assert world.picture() == before
 
 
 @on_vsphere
@@ -331,22 +362,11 @@ def test_single_points_of_failure_of_vsphere(
     assert [[found.get(rule) for rule in SINGLE] for found in (before, after)] == [[None] * 3, [None, "fail", None]]
 
 
-@pytest.mark.parametrize("world", ["qemu", "pve"], indirect=True)
-def test_the_playbook_writes_the_report_and_changes_nothing(world: World, sites: Path, tmp_path: Path) -> None:
+@real
+def test_the_playbook_writes_the_report_and_changes_nothing(world: LibvirtWorld, sites: Path, tmp_path: Path) -> None:
     foreign = world.foreign()
     before = world.picture()
-    ran = run(
-        "ansible-playbook",
-        "muster.fleet.inspect",
-        "-i",
-        "localhost,",
-        "-e",
-        json.dumps({"fleet_file": str(sites), "report_dir": str(tmp_path / "report")}),
-    )
-    assert ran.code == 0, ran.output
-    assert "changed=0" in ran.output
-    document = json.loads((tmp_path / "report/report.json").read_text())
-    assert outcomes(document, foreign.name)["stopped-vm"] == "fail"
+    document = by_playbook(sites, world, tmp_path)
+    assert outcomes(document, foreign.name)["tag-owner"] == "fail"
     assert foreign.name in (tmp_path / "report/report.html").read_text()
-    assert "No VM outside production is kept switched off" in " ".join(ran.output.split())
     assert world.picture() == before

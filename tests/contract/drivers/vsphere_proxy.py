@@ -15,7 +15,8 @@ HEARD = ("answer dropped", "answer cut short", "silence", "HTML for an answer")
 UNHEARD = ("gone", "dropped", "HTML", "503", "redirect", "busy", "session ended")
 FAULTS = (*HEARD, *UNHEARD, "a lie")
 _LOGIN_PAGE = b"<html><head><title>Sign in</title></head><body><form action='/login'>&nbsp;</form></body></html>"
-_HEADERS = ("Content-Type", "SOAPAction", "Authorization")
+_HEADERS = ("Content-Type", "SOAPAction", "Authorization", "vmware-api-session-id")
+_REST = "/rest/com/vmware/cis/"
 _METHOD = re.compile(rb"<(?:\w+:)?Body>\s*<(\w+)")
 _COOKIE = re.compile(r'vmware_soap_session="?([^";]+)')
 
@@ -57,9 +58,12 @@ class Proxy:
                 self.behind: http.client.HTTPSConnection | None = None
 
             def do_POST(self) -> None:
-                proxy.handle(self, self.rfile.read(int(self.headers["Content-Length"])))
+                proxy.handle(self, self.rfile.read(int(self.headers["Content-Length"] or 0)))
 
             def do_GET(self) -> None:
+                proxy.handle(self, b"")
+
+            def do_DELETE(self) -> None:
                 proxy.handle(self, b"")
 
             def finish(self) -> None:
@@ -93,6 +97,8 @@ class Proxy:
         method = found.group(1).decode() if found else "?"
         if handler.path.startswith("/nfc/"):  # the bytes of a disk
             method = f"NFC {handler.command}"
+        if handler.path.startswith(_REST):  # without the id of what is asked about
+            method = f"{handler.command} {handler.path.removeprefix(_REST).partition(':')[0]}"
         with self.lock:
             self.calls.append(method)
             part, left = self.silences
