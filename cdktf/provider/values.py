@@ -25,8 +25,8 @@ Keys = tuple[str | int, ...]
 Fields = Mapping[str, Field]
 Values = Mapping[str, Any]
 # What `complete` holds against each other: with one of them unknown it would see less than there is.
-_TOGETHER = ("cpus", "cpu_topology", "memory", "memory_minimum", "memory_reservation", "firmware", "secure_boot",
-             "schedule", "protection", "nics")
+_TOGETHER = ("cpus", "cpu_topology", "cpu_reservation", "cpu_limit", "memory", "memory_minimum", "memory_reservation",
+             "memory_limit", "firmware", "secure_boot", "schedule", "protection", "nics")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ Problems = list[ModelError]
 
 def complete(spec: Mapping[str, Any], path: Path, problems: Problems) -> None:
     """Report what does not fit together in `spec`, a whole VM in normal form."""
-    for check in (_topology, _memory, _firmware, _schedule, _keep, _nics):
+    for check in (_topology, _memory, _limits, _firmware, _schedule, _keep, _nics):
         check(spec, path, problems)
 
 
@@ -41,6 +41,16 @@ def _memory(spec: Mapping[str, Any], path: Path, problems: Problems) -> None:
             problems.append(ModelError(
                 f"{format_size(part)} is more than memory, {format_size(memory)}; lower it or raise memory",
                 (*path, name)))
+
+
+def _limits(spec: Mapping[str, Any], path: Path, problems: Problems) -> None:
+    for what, shown in (("cpu", "{} %".format), ("memory", format_size)):
+        limit, reserved = spec.get(f"{what}_limit"), spec.get(f"{what}_reservation") or 0
+        if limit and limit < reserved:
+            other = f"{what}_reservation"
+            problems.append(ModelError(
+                f"{shown(limit)} is less than {other}, {shown(reserved)}; raise it or lower {other}",
+                (*path, f"{what}_limit")))
 
 
 def _firmware(spec: Mapping[str, Any], path: Path, problems: Problems) -> None:

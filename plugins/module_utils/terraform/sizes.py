@@ -47,6 +47,11 @@ def scaled(number: float | None, unit: int) -> int | None:
     return int(min(number * unit, LARGEST)) if number is not None and number > 0 else None
 
 
+def share(limit: float | None, cpus: int) -> int | None:
+    """The percent of a CPU that each of `cpus` may use, of how many they may use together; None is no limit."""
+    return min(100, max(1, round(100 * limit / cpus))) if limit is not None and limit > 0 else None
+
+
 def with_unit(number: float | None, unit: str | None, default: str = "kib") -> int | None:
     """`number` of libvirt's `unit` in bytes; None for a unit that libvirt does not know."""
     factor = _UNITS.get((unit or default).lower())

@@ -30,6 +30,8 @@ class LibvirtWorld(World):
             "cpu_reservation",
             "memory_minimum",
             "memory_reservation",
+            "cpu_limit",
+            "memory_limit",
             "zone",
             "host",
             "anti_affinity",

@@ -28,6 +28,7 @@ class ProxmoxWorld(World):
             "cpu_pinning",
             "cpu_reservation",
             "memory_reservation",
+            "memory_limit",
             "zone",
             "host",
             "anti_affinity",

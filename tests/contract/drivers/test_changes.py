@@ -51,6 +51,13 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "fewer cpus kept": ({"cpu_reservation": 50}, {"cpu_reservation": 25}, "live"),
     "cpus kept of more cpus": (
         {"cpus": 1, "cpu_reservation": 50}, {"cpus": 2, "cpu_reservation": 50}, "power_cycle"),
+    "a limit of cpus": ({"cpus": 3}, {"cpus": 3, "cpu_limit": 17}, "live"),
+    "a limit above what is kept": ({"cpu_limit": 50}, {"cpu_limit": 75, "cpu_reservation": 60}, "live"),
+    "no limit of cpus": ({"cpu_limit": 50}, {"cpu_limit": 0}, "live"),
+    "a limit of more cpus": ({"cpus": 1, "cpu_limit": 50}, {"cpus": 2, "cpu_limit": 50}, "power_cycle"),
+    "a limit of memory": (
+        {"memory_limit": "24 MiB"}, {"memory_limit": "16 MiB", "memory_reservation": "8 MiB"}, "live"),
+    "no limit of memory": ({"memory_limit": "24 MiB"}, {"memory_limit": 0}, "live"),
     "memory by a DIMM": (BIG, {"memory": "192 MiB"}, "live"),
     "memory by less than a DIMM": (BIG, {"memory": "96 MiB"}, "power_cycle"),
     "less memory": (BIG, {"memory": "32 MiB"}, "power_cycle"),
@@ -98,7 +105,7 @@ def test_then_the_plan_is_empty(world: World, name: str, power: str, monkeypatch
     refused = {*before, *after} & world.refused
     if refused:
         with pytest.raises(Unsupported, match="cannot be honoured"):
-            world.driver.check(world.wanted(**{**before, **after}))
+            _ = [world.driver.check(world.wanted(**spec)) for spec in (before, after)]
         return
     how = world.costs.get(name, how)
     if power == "on" and not world.live and how != "mark":

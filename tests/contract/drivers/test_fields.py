@@ -21,9 +21,11 @@ ASKED: dict[str, dict[str, Any]] = {
     "cpu_topology": {"cpus": 4, "cpu_topology": {"sockets": 2, "cores": 2}},
     "cpu_pinning": {"cpu_pinning": "0"},
     "cpu_reservation": {"cpu_reservation": 50},
+    "cpu_limit": {"cpu_limit": 50},
     "memory": {"memory": "48 MiB"},
     "memory_minimum": {"memory_minimum": "16 MiB"},
     "memory_reservation": {"memory_reservation": "16 MiB"},
+    "memory_limit": {"memory_limit": "24 MiB"},
     "disks": {"disks": [DISK, DISK]},
     "nics": {"nics": [NIC, NIC]},
     "firmware": {"firmware": "bios"},
@@ -77,5 +79,6 @@ def test_honoured_or_refused(world: World, field: str) -> None:
 
 
 def test_values_that_mean_nothing_are_not_refused(world: World) -> None:
-    world.driver.check(world.wanted(ha_priority="disabled", memory_reservation=0, cpu_reservation=0))
+    world.driver.check(world.wanted(ha_priority="disabled", memory_reservation=0, cpu_reservation=0, memory_limit=0,
+                                     cpu_limit=0))
     world.driver.check(world.wanted(disks=[{**DISK, "encrypted": False}]))

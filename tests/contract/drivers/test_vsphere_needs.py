@@ -113,6 +113,7 @@ RUNS: dict[str, tuple[bool, dict[str, Any], tuple[str, ...]]] = {
         *MAKING[:-1], "Host.Inventory.EditCluster")),
     "cpus": (True, {**DISK, "cpus": 2}, (*CYCLE, f"{CONFIG}CPUCount")),
     "memory": (True, {**DISK, "memory": "64 MiB"}, (*CYCLE, f"{CONFIG}Memory")),
+    "limit": (True, {**DISK, "cpu_limit": 50, "memory_limit": "16 MiB"}, (CYCLE[0], f"{CONFIG}Resource")),
     "reserve": (True, {**DISK, "memory_reservation": "8 MiB"}, (CYCLE[0], f"{CONFIG}Resource")),
     "grow": (True, {"disks": [{"size": "2 MiB"}]}, (CYCLE[0], f"{CONFIG}DiskExtend", "Datastore.AllocateSpace")),
     "another disk": (True, {"disks": [{"size": "1 MiB"}, {"size": "1 MiB"}]}, (

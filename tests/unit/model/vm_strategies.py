@@ -72,6 +72,9 @@ def consistent(spec: dict[str, Any]) -> dict[str, Any]:
         for name in ("memory_minimum", "memory_reservation"):
             if name in spec:
                 spec[name] = min(spec[name], spec["memory"])
+    for what in ("cpu", "memory"):
+        if spec.get(f"{what}_limit"):
+            spec[f"{what}_limit"] = max(spec[f"{what}_limit"], spec.get(f"{what}_reservation", 0))
     schedule = spec.get("schedule")
     if schedule is not None:
         schedule.update(start="07:00", stop="19:00")

@@ -12,6 +12,8 @@ from .domain import USER_NETWORK
 # Field → why a single libvirt host cannot honour it.
 REFUSED = {
     "cpu_reservation": "libvirt shares the host's CPUs by weight and reserves none",
+    "cpu_limit": "libvirt limits CPUs by control groups, and does not tell beforehand whether its host has them",
+    "memory_limit": "libvirt limits the memory of QEMU itself, and kills the VM that reaches it",
     "memory_reservation": "QEMU has no guaranteed part of memory",
     "memory_minimum": "libvirt has no lower bound for the balloon",
     "zone": "a libvirt site is one host and has no zones",

@@ -228,7 +228,7 @@ def _refit(driver: ProxmoxDriver, plan: Plan, config: text.Config) -> tuple[dict
             vm=desired.name,
             todo="Move the template's disks to SCSI (qm set), and name as many disks in the fleet file",
         )
-    changed = hardware(plan, driver)
+    changed = hardware(plan, driver, text.cpus_of(config))
     changed["tags"] = marks.tags(config.get("tags"))
     for disk in wanted:
         drive = there.get(plan.devices[disk["name"]])

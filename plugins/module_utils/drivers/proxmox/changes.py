@@ -145,6 +145,8 @@ def edit_of(driver: ProxmoxDriver, desired: VM, actual: VM, change: Change, conf
     kind = change.keys[0]
     if kind in ("cpus", "cpu_topology"):
         return _processor(desired, change, config)
+    if kind == "cpu_limit":
+        return Edit({"cpulimit": text.cpu_limit(change.after, text.cpus_of(config))})
     if kind == "memory":
         return Edit({"memory": change.after // text.MIB})
     if kind == "memory_minimum":
@@ -157,14 +159,16 @@ def edit_of(driver: ProxmoxDriver, desired: VM, actual: VM, change: Change, conf
 
 
 def _processor(desired: VM, change: Change, config: text.Config) -> Edit:
-    """Number and topology together. A topology that nobody manages stays as long as its sockets divide the number."""
+    """Number and topology together, and with the number the limit, which is a share of it. A topology that nobody
+    manages stays as long as its sockets divide the number."""
     topology = desired["cpu_topology"]
     cpus = int(desired["cpus"] or text.cpus_of(config))
     sockets = int(topology["sockets"] if topology else config.get("sockets") or 1)
     if not topology and cpus % sockets:
         sockets = 1
     cores = int(topology["cores"]) if topology else cpus // sockets
-    return Edit({"sockets": sockets, "cores": cores}, ("vcpus",) if "vcpus" in config else ())
+    limit = {"cpulimit": text.cpu_limit(desired["cpu_limit"], cpus)} if desired["cpu_limit"] is not None else {}
+    return Edit({"sockets": sockets, "cores": cores, **limit}, ("vcpus",) if "vcpus" in config else ())
 
 
 def _disk(driver: ProxmoxDriver, actual: VM, change: Change, config: text.Config) -> Edit:

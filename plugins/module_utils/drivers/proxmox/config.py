@@ -14,6 +14,7 @@ from typing import Any
 Config = Mapping[str, Any]
 MIB = 1 << 20
 GIB = 1 << 30
+CPUS = 128  # to more a VM is not limited
 _DRIVE = re.compile(r"(?:ide|sata|scsi|virtio)\d{1,2}")
 _NIC = re.compile(r"net\d{1,2}")
 _NUMBER = re.compile(r"\d{1,12}(?:\.\d{1,12})?")
@@ -123,6 +124,18 @@ def uuid_of(config: Config) -> str | None:
 def cpus_of(config: Config) -> int:
     """Virtual CPUs that the guest has."""
     return int(config.get("vcpus") or 0) or int(config.get("cores") or 1) * int(config.get("sockets") or 1)
+
+
+def cpu_limit(percent: int, cpus: int) -> str:
+    """The CPUs that a VM of so many may use in all, where each may use so much of one; 0 is no limit."""
+    return f"{percent * cpus / 100:.2f}".rstrip("0").rstrip(".")
+
+
+def cpu_limit_of(config: Config) -> int:
+    """Percent of a CPU that each virtual CPU may use; 0 is no limit."""
+    most = str(config.get("cpulimit") or "0")
+    limit = float(most) if _NUMBER.fullmatch(most) else 0
+    return min(100, max(1, round(100 * limit / cpus_of(config)))) if limit else 0
 
 
 def memory_of(config: Config) -> int:

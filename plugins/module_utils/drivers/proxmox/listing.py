@@ -126,6 +126,7 @@ def _read(api: Api, resource: Resource, config: Mapping[str, Any], status: Resou
     spec: dict[str, Any] = {
         "cpus": text.cpus_of(config),
         "cpu_topology": {"sockets": sockets, "cores": int(config.get("cores") or 1), "threads": 1},
+        "cpu_limit": text.cpu_limit_of(config),
         "memory": text.memory_of(config),
         "disks": [text.read_disk(drive, names.get(drive.key, drive.key)) for drive in drives],
         "nics": [text.read_nic(nic, names.get(nic.key, nic.key)) for nic in nics],

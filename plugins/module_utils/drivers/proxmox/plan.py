@@ -59,13 +59,16 @@ def mac(uuid: str, nic: Mapping[str, Any]) -> str:
     return "bc:24:11:" + ":".join(f"{byte:02x}" for byte in digest[:3])  # the range of Proxmox
 
 
-def hardware(plan: Plan, driver: ProxmoxDriver) -> dict[str, Any]:
-    """All of a VM's configuration but its disks."""
+def hardware(plan: Plan, driver: ProxmoxDriver, cpus: int = 1) -> dict[str, Any]:
+    """All of a VM's configuration but its disks. `cpus` are those that it has where the plan names no number."""
     desired, topology = plan.desired, plan.desired["cpu_topology"]
     found: dict[str, Any] = {"smbios1": f"uuid={plan.uuid}"}
     if desired["cpus"] or topology:
         found["cores"] = topology["cores"] if topology else desired["cpus"]
         found["sockets"] = topology["sockets"] if topology else 1
+    if desired["cpu_limit"] is not None:
+        count = found["cores"] * found["sockets"] if "cores" in found else cpus
+        found["cpulimit"] = text.cpu_limit(desired["cpu_limit"], count)
     if plan.source is None:  # what is copied knows best which controller and which guest it has
         found |= {"scsihw": "virtio-scsi-single", "agent": "enabled=1", "ostype": "l26"}
     if desired["memory"]:

@@ -7,12 +7,14 @@ from typing import Any
 
 from ...model.vm import VM
 from ..refusal import check_tiers, refusing
+from . import config as text
 
 # Field → why Proxmox, or this driver, cannot honour it.
 REFUSED = {
     "cpu_pinning": "Proxmox lets only the login root@pam pin CPUs, and Muster works with an API token",
     "cpu_reservation": "Proxmox shares CPUs by weight and reserves none",
     "memory_reservation": "Proxmox guarantees no part of a VM's memory",
+    "memory_limit": "Proxmox gives a VM all of its memory, and limits none",
     "zone": "a Proxmox site is one cluster and has no zones",
     "anti_affinity": "this driver writes no rules of high availability yet",
 }
@@ -30,6 +32,8 @@ def check(vm: VM, site: str, nodes: Mapping[str, bool], options: Mapping[str, An
         raise refuse("name", "Proxmox takes DNS names, which do not end in '-'")
     if (vm["cpu_topology"] or {}).get("threads", 1) != 1:
         raise refuse("cpu_topology.threads", "Proxmox has no threads within a core")
+    if (vm["cpu_limit"] or 0) * (vm["cpus"] or 1) > 100 * text.CPUS:
+        raise refuse("cpu_limit", f"Proxmox limits no VM to more than {text.CPUS} CPUs in all; write 0 for no limit")
     if vm["ha_priority"] in ("low", "high"):
         raise refuse("ha_priority", "Proxmox restarts all alike; write 'medium' for high availability, else 'disabled'")
     if vm["host"] and vm["host"] not in nodes:

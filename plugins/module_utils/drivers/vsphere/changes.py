@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .site import Places
 
 _PROCESSOR = ("cpus", "cpu_topology")
-_HARDWARE = (*_PROCESSOR, "cpu_reservation", "memory", "memory_reservation")
+_HARDWARE = (*_PROCESSOR, "cpu_reservation", "cpu_limit", "memory", "memory_reservation", "memory_limit")
 WHERE = ("zone", "host")
 _ELSEWHERE = (*WHERE, "anti_affinity", "ha_priority")  # not of the VM's own configuration
 
@@ -69,9 +69,9 @@ def edit_of(
             found = {key: value for key, value in found.items() if key not in ("numCPUs", "numCoresPerSocket")}
         if "memory" not in kinds:
             found.pop("memoryMB", None)
-        if not kinds & {"cpus", "cpu_reservation", *WHERE}:  # a share of what the CPUs there have
+        if not kinds & {"cpus", "cpu_reservation", "cpu_limit", *WHERE}:  # a share of what the CPUs there have
             found.pop("cpuAllocation", None)
-        if "memory_reservation" not in kinds:
+        if not kinds & {"memory_reservation", "memory_limit"}:
             found.pop("memoryAllocation", None)
         edit.fields.update(found)
     touched: dict[int, Any] = {}

@@ -277,6 +277,7 @@ def _read(session: Session, obj: Any, one: Properties, near: Around, name: str) 
         "cpu_topology": {"sockets": max(1, cpus // cores), "cores": cores, "threads": 1},
         "memory": int(one.get("config.hardware.memoryMB") or 0) * devices.MIB,
         "memory_reservation": int(one.get("config.memoryAllocation.reservation") or 0) * devices.MIB,
+        "memory_limit": max(0, int(one.get("config.memoryAllocation.limit") or 0)) * devices.MIB,
         "disks": [devices.read_disk(disk, disk_name(disk)) for disk in drives],
         "nics": [devices.read_nic(nic, nic_name(nic), near.networks) for nic in cards],
         "firmware": "uefi" if one.get("config.firmware") == "efi" else "bios",
@@ -292,7 +293,9 @@ def _read(session: Session, obj: Any, one: Properties, near: Around, name: str) 
         state |= usage.of(power, busy, int(held or 0) * devices.MIB, spec["memory"], int(uptime))
     if near.mhz.get(host):
         reserved = int(one.get("config.cpuAllocation.reservation") or 0)
+        most = int(one.get("config.cpuAllocation.limit") or 0)
         spec["cpu_reservation"] = min(100, round(100 * reserved / (cpus * near.mhz[host])))
+        spec["cpu_limit"] = min(100, max(1, round(100 * most / (cpus * near.mhz[host])))) if most > 0 else 0
     if host in near.care:
         promised, others = near.care[host].told(obj, written.mark if written else None)
         spec, state = {**spec, **promised}, {**state, **others}

@@ -61,16 +61,22 @@ def hardware(desired: VM, there: Mapping[str, Any], mhz: int) -> dict[str, Any]:
         cpus = cpus or int(topology["sockets"]) * int(topology["cores"])
         cores = int(topology["cores"]) if topology else before if cpus % before == 0 else 1
         found |= {"numCPUs": cpus, "numCoresPerSocket": cores}
-    if desired["cpu_reservation"] is not None:
-        reserved = desired["cpu_reservation"] * (cpus or int(there.get("cpus") or 1)) * mhz
-        found["cpuAllocation"] = vim.ResourceAllocationInfo(reservation=round(reserved / 100))
+    shares = {kind: desired[f"cpu_{kind}"] for kind in ("reservation", "limit") if desired[f"cpu_{kind}"] is not None}
+    if shares:
+        whole = (cpus or int(there.get("cpus") or 1)) * mhz
+        found["cpuAllocation"] = _allocation({kind: round(share * whole / 100) for kind, share in shares.items()})
     if desired["memory"]:
         found["memoryMB"] = desired["memory"] // devices.MIB
-    if desired["memory_reservation"] is not None:
-        found["memoryAllocation"] = vim.ResourceAllocationInfo(
-            reservation=desired["memory_reservation"] // devices.MIB
-        )
+    sizes = {kind: size // devices.MIB for kind in ("reservation", "limit")
+             if (size := desired[f"memory_{kind}"]) is not None}
+    if sizes:
+        found["memoryAllocation"] = _allocation(sizes)
     return found
+
+
+def _allocation(values: Mapping[str, int]) -> Any:
+    """What is kept for a VM and what it may use at most; vSphere writes no limit as -1."""
+    return vim.ResourceAllocationInfo(**{**values, **({"limit": -1} if values.get("limit") == 0 else {})})
 
 
 def firmware(desired: VM) -> dict[str, Any]:

@@ -23,8 +23,10 @@ _FIELDS = {
     "cpus": "VirtualMachine.Config.CPUCount",
     "cpu_topology": "VirtualMachine.Config.CPUCount",
     "cpu_reservation": "VirtualMachine.Config.Resource",
+    "cpu_limit": "VirtualMachine.Config.Resource",
     "memory": "VirtualMachine.Config.Memory",
     "memory_reservation": "VirtualMachine.Config.Resource",
+    "memory_limit": "VirtualMachine.Config.Resource",
 }
 _ON, _OFF = "VirtualMachine.Interact.PowerOn", "VirtualMachine.Interact.PowerOff"
 _SPACE, _NETWORK = "Datastore.AllocateSpace", "Network.Assign"

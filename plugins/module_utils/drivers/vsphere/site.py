@@ -50,7 +50,7 @@ class Cluster:
     networks: Mapping[str, Any]  # name → backing of a NIC
     care: Care
     free: Mapping[str, int]  # hosts that take VMs → their free memory in bytes
-    mhz: int  # of a CPU of its slowest host, of which `cpu_reservation` is a share; 0 where none tells
+    mhz: int  # of a CPU of its slowest host, of which `cpu_reservation` and `cpu_limit` are shares; 0 where none tells
     obj: Any = None  # the cluster itself
     ports: Mapping[str, Any] = field(default_factory=dict)  # networks by name
 

@@ -31,14 +31,15 @@ def check(vm: VM, site: str, clusters: Iterable[Cluster], options: Mapping[str, 
     if vm["host"] and not any(vm["host"] in one.hosts for one in known):
         hosts = sorted(host for one in known for host in one.hosts)
         raise refuse("host", f"the site's hosts are {', '.join(hosts[:20])}")
-    if vm["cpu_reservation"] and not all(one.mhz for one in known if one.fits(vm)):
-        raise refuse("cpu_reservation", "no host of its cluster tells how fast its CPUs are")
+    for field in ("cpu_reservation", "cpu_limit"):
+        if vm[field] and not all(one.mhz for one in known if one.fits(vm)):
+            raise refuse(field, "no host of its cluster tells how fast its CPUs are")
     _check_care(vm, [one for one in known if one.fits(vm)], refuse)
     if (vm["cpu_topology"] or {}).get("threads", 1) != 1:
         raise refuse("cpu_topology.threads", "vSphere has no threads within a core")
     if vm["secure_boot"] and vm["firmware"] != "uefi":
         raise refuse("secure_boot", "it needs firmware 'uefi'")
-    for field, grain in (("memory", 4), ("memory_reservation", 1)):
+    for field, grain in (("memory", 4), ("memory_reservation", 1), ("memory_limit", 1)):
         if vm[field] and vm[field] % (grain * devices.MIB):
             raise refuse(field, f"vSphere counts it in steps of {grain} MiB")
     if len(vm["disks"] or ()) > devices.DISKS or len(vm["nics"] or ()) > 10:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..draft import Draft
 from ..resource import Resource
 from ..shapes import Number, Shape, Whole
-from ..sizes import GIB, MIB, scaled
+from ..sizes import GIB, MIB, scaled, share
 from ..world import World, covered
 
 _FIRMWARE = {"ovmf": "uefi", "seabios": "bios"}
@@ -49,12 +49,13 @@ class Nic(Shape):
 
 
 class Cpu(Shape):
-    """The block ``cpu``."""
+    """The block ``cpu``. The limit is of all CPUs together, 0 is none."""
 
     cores: Whole | None = None
     sockets: Whole | None = None
     type: str | None = None
     affinity: str | None = None
+    limit: Number | None = None
     numa: bool | None = None
 
 
@@ -149,6 +150,7 @@ def _compute(machine: Machine, draft: Draft) -> None:
         part.put("cpus", cpu.cores * sockets if cpu.cores else None, "cores")
         part.put("cpu_topology", {"sockets": sockets, "cores": cpu.cores, "threads": 1} if cpu.cores else None, "cores")
         part.copy(cpu, cpu_pinning="affinity")
+        part.put("cpu_limit", share(cpu.limit, cpu.cores * sockets) if cpu.cores else None, "limit")
     else:
         root.put("cpus", None, "cpu")
     if machine.memory:

@@ -128,6 +128,7 @@ def read_vm(resource: Resource, draft: Draft, world: World) -> None:
         root.put("memory_reservation", scaled(machine.memory, MIB), "memory")
     else:
         root.put("memory_reservation", scaled(machine.memory_reservation, MIB), "memory_reservation")
+    root.put("memory_limit", scaled(machine.memory_limit, MIB), "memory_limit")
     if machine.num_cpus and machine.num_cores_per_socket and machine.num_cpus % machine.num_cores_per_socket == 0:
         topology = {"sockets": machine.num_cpus // machine.num_cores_per_socket, "cores": machine.num_cores_per_socket,
                     "threads": 1}
