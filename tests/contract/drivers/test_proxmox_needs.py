@@ -20,7 +20,8 @@ def run(world: ProxmoxWorld, check: bool = True, **vms: dict[str, Any]) -> list[
     """Converge a fleet of these VMs."""
     wanted = tuple(world.wanted(name, **spec) for name, spec in vms.items())
     fleet = Fleet(world.fleet, {"pve": world.driver.access}, wanted)
-    return converge(fleet, {"pve": world.driver}, allowed=Allowed(True, True), wait=False, check=check)
+    return converge(fleet, {"pve": world.driver}, allowed=Allowed(True, True), wait=False, check=check,
+                    parallel=1)  # fmt: skip
 
 
 def said(world: ProxmoxWorld, **vms: dict[str, Any]) -> str:
@@ -51,6 +52,19 @@ def test_a_template_that_is_not_there(world: ProxmoxWorld) -> None:
     world.driver.access = Site("pve", "proxmox", {**world.access.options, "images": images})
     error = said(world, a=of("1 MiB"), b={**of("1 MiB"), "image": "debian"})
     assert "there is no template 'debian-1' for the image 'debian'; did you mean 'debian-12' or 'debian-13'" in error
+
+
+def test_a_template_is_looked_for_once_in_a_run(world: ProxmoxWorld) -> None:
+    template(world)
+    images = {"debian": {"template": "debian-12"}}
+    world.driver.access = Site("pve", "proxmox", {**world.access.options, "images": images})
+    spec = {**of("1 MiB"), "image": "debian", "power": "off"}
+    asked = []
+    for names in ("a", "bcde"):
+        world.fake.trouble.arm()
+        assert not any(one.error for one in run(world, False, **dict.fromkeys(names, spec)))
+        asked.append(world.fake.trouble.calls.count("GET /cluster/resources"))
+    assert asked[1] - asked[0] == 3  # each VM more costs the look for twins of its name
 
 
 def test_what_fits_alone_and_not_together(world: ProxmoxWorld) -> None:

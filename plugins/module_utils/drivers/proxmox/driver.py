@@ -83,6 +83,7 @@ class ProxmoxDriver(Driver):
         self.power_of = Power(self.api, self.tasks)
         self.room = Room(self.api)
         self._nodes: dict[str, bool] | None = None
+        self._sources: dict[str, listing.Resource] = {}  # the templates of a run, by what the fleet file calls them
         self._uuids: dict[int, str] = {}  # of each VM that was read, by its number
         try:
             self.api.get("version", "open the site")
@@ -156,14 +157,14 @@ class ProxmoxDriver(Driver):
         self.room.check(desired, pools, str(desired["host"] or self.placement.any(desired.name)))
 
     def check_run(self, plans: Sequence[VMPlan]) -> None:
-        wanted, known = list[needs.Need](), list[listing.Resource]()
+        wanted = list[needs.Need]()
+        self._sources = {}
         for plan in plans:
             home = ""
             entry = (self.access["images"] or {}).get(plan.vm["image"]) or {}
             if plan.desired is not None and entry.get("template") and (plan.actual is None or plan.how == "replace"):
-                known = known or [*listing.templates(self.api)]
                 image = Template(str(plan.vm["image"]), str(entry["template"]))
-                home = str(self._template(image, plan.desired, known)["node"])
+                home = str(self._template(image, plan.desired)["node"])
             wanted += needs.taken(self, plan, home)
         if wanted:
             nodes = sorted(node for node, online in self.placement.nodes().items() if online)
@@ -187,13 +188,14 @@ class ProxmoxDriver(Driver):
             plan = replace(plan, contents=self._bring(desired, disks, progress), seed=uuid, cloudinit=True)
         return build.make(self, plan, progress)
 
-    def _template(
-        self, image: Template, desired: VM, listed: Sequence[listing.Resource] | None = None
-    ) -> listing.Resource:
-        """The template of this name or number. Raises NotFound with the nearest names, Ambiguous with both."""
-        listed = listing.templates(self.api) if listed is None else listed
-        known = [(str(one.get("name")), str(one["vmid"]), one) for one in listed]
-        return templates.chosen(image, known, "number", site=self.site, vm=desired.name)
+    def _template(self, image: Template, desired: VM) -> listing.Resource:
+        """The template of this name or number, looked for once in a run. Raises NotFound with the nearest names,
+        Ambiguous with both."""
+        if image.source not in self._sources:
+            known = [(str(one.get("name")), str(one["vmid"]), one) for one in listing.templates(self.api)]
+            found = templates.chosen(image, known, "number", site=self.site, vm=desired.name)
+            self._sources[image.source] = found
+        return self._sources[image.source]
 
     def _bring(self, desired: VM, disks: Mapping[str, Path], progress: Progress) -> dict[str, Upload]:
         """Bring images to a storage of the site from which Proxmox can import them; each is looked at before."""
