@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import uuid as uuids
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from urllib.parse import unquote
 from ...model.vm import VM
 from .. import ownership, usage
 from ..driver import Failed, NotFound, Unreachable
-from . import devices, placement, settings, tags
+from . import addresses, devices, placement, settings, tags
 from . import mark as marks
 from .connection import Session
 from .reading import Found, Reader
@@ -46,7 +45,6 @@ PATHS = (
                "summary.quickStats.uptimeSeconds")),
     *settings.PATHS,
 )
-_MOST = 32  # NICs that a guest tells of, addresses of one, and in all
 _LIGHT = ("name", "config.instanceUuid", "config.template")
 Properties = Mapping[str, Any]
 
@@ -308,11 +306,11 @@ def _read(session: Session, obj: Any, one: Properties, near: Around, name: str) 
     state["nics"] = {nic_name(nic): settings.nic(nic) for nic in cards}
     state["vsphere"] = settings.facts(one, hardware)
     state["tools"] = str(one.get("guest.toolsRunningStatus") or "")
-    address = _address(one.get("guest.ipAddress")) if power == "on" else ""
+    address = addresses.usable(one.get("guest.ipAddress")) if power == "on" else ""
     if address:
         state["address"] = address
-    if addresses := _addresses(address, one.get("guest.net") or ()) if power == "on" else []:
-        state["addresses"] = addresses
+    if known := addresses.every(address, one.get("guest.net") or ()) if power == "on" else []:
+        state["addresses"] = known
     if written is None:
         state["unknown"] = ["tags"]  # of others: they live in a service of their own
     else:
@@ -328,23 +326,3 @@ def _read(session: Session, obj: Any, one: Properties, near: Around, name: str) 
 def path_of(disk: devices.Disk) -> str:
     """The file of a disk: ``[datastore] folder/name.vmdk``."""
     return str(getattr(disk.device.backing, "fileName", "") or "")
-
-
-def _addresses(first: str, cards: Sequence[Any]) -> list[str]:
-    """The addresses that the guest told of its NICs, `first` before all. What is no NIC of the VM, as a bridge within
-    the guest, leads nowhere. What a guest says may be of any length."""
-    found = dict.fromkeys([first] if first else [])
-    for card in cards[:_MOST]:
-        if card.deviceConfigId >= 0:
-            found |= dict.fromkeys(address for told in card.ipAddress[:_MOST] if (address := _address(told)))
-    return list(found)[:_MOST]
-
-
-def _address(told: Any) -> str:
-    """An address that the guest told, if it is one that leads anywhere: what a guest says is hostile."""
-    try:
-        address = ipaddress.ip_address(str(told or "")[:64])
-    except ValueError:
-        return ""
-    out = address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified
-    return "" if out else str(address)
