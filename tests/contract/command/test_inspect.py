@@ -223,6 +223,7 @@ def test_a_node_that_does_not_answer_leaves_what_it_has_unknown(
     assert outcomes(document, bare.name)["backup-known"] == "unknown"
     assert outcomes(document, bare.name)["snapshots-forgotten"] == "fail"
     assert outcomes(document, lost.name)["snapshots-forgotten"] == "unknown"
+    assert "fail" not in outcomes(document, lost.name).values(), "nobody saw it"
     main(["inspect", "--site", world.access.name, "--fleet", str(sites)])
     told = " ".join(capsys.readouterr().out.split())
     assert told.count("Not seen") == 2

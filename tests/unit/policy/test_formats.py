@@ -222,6 +222,24 @@ def test_a_thousand_vms_take_no_more_lines_than_ten(rules: Any) -> None:
     assert lines(1000) == lines(10)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [(12, "  all 12 VMs: memory is 1\n  Why"),
+     (11, "  11 VMs: memory is 1\n      vm-0, vm-1,"),
+     (2, "  vm-0 and vm-1: memory is 1\n")],
+)
+def test_what_all_vms_have_names_none(rules: Any, wrong: int, said: str) -> None:
+    documents = [{"name": f"vm-{number}", "site": "lab", "memory": 1 if number < wrong else 1 << 33}
+                 for number in range(12)]
+    assert said in text_of("text", Checked("acme", (part_of(rules, documents, "spec", "f"),), rules, NOW))
+
+
+def test_what_nobody_tells_of_all_vms_names_none(rules: Any) -> None:
+    documents = [{"name": f"vm-{number}", "site": "lab"} for number in range(12)]
+    text = text_of("text", Checked("acme", (part_of(rules, documents, "spec", "f"),), rules, NOW))
+    assert "  memory is not set: memory-enough, on all 12 VMs\n" in text
+
+
 def test_colour_is_there_where_it_is_wanted_and_changes_no_word(checked: Checked) -> None:
     coloured = "".join(write(checked, Style(colour=True)))
     assert "\x1b[31m" in coloured

@@ -51,11 +51,8 @@ def sum_line(checked: Checked, style: Style | None = None) -> str:
     totals = report.totals
     sites = len({subject for table in report.tables for subject in table.subjects
                  if table.rules and table.rules[0].about == "site"})
-    # Two of one name in one source are two VMs; in two sources, a plan and its fleet file, one.
-    vms: Counter[tuple[str, str]] = Counter()
-    for part in checked.parts:
-        vms |= Counter((row["name"], row["site"]) for row in part.vms)
-    things = [plural(vms.total(), "VM"), *([plural(sites, "site")] if sites else []), plural(len(report.rules), "rule")]
+    things = [plural(_vms(checked), "VM"), *([plural(sites, "site")] if sites else []),
+              plural(len(report.rules), "rule")]
     stages = report.stage.split("+")
     things.append(f"{'stages' if len(stages) > 1 else 'stage'} {join(stages)}")
     worst = Counter(finding.severity for table in report.tables for finding in table.findings
@@ -72,12 +69,28 @@ def sum_line(checked: Checked, style: Style | None = None) -> str:
     return f"{', '.join(things)}: {', '.join(parts)}."
 
 
+def _vms(checked: Checked) -> int:
+    """How many VMs were checked. Two of one name in one source are two; in two sources, a plan and its fleet file, one.
+    """
+    vms: Counter[tuple[str, str]] = Counter()
+    for part in checked.parts:
+        vms |= Counter((row["name"], row["site"]) for row in part.vms)
+    return vms.total()
+
+
 class _Where:
     """Names VMs as shortly as this check allows: the site where there are several, else file and line or address."""
 
     def __init__(self, checked: Checked) -> None:
         self._sites = len({subject.site for subject in checked.report.subjects}) > 1
         self._sources = len({part.source for part in checked.parts}) > 1
+        self._vms = _vms(checked)
+
+    def all(self, pairs: Sequence[Pair], rules: int = 1) -> str:
+        """``all 1000 VMs`` where that is what `pairs` of so many rules are, and too many to be named; else nothing."""
+        about = {pair[0].of.about for pair in pairs}
+        whole = about == {"vm"} and len(pairs) == self._vms * rules and self._vms > NAMED
+        return f"all {plural(self._vms, 'VM')}" if whole else ""
 
     def name(self, pair: Pair) -> str:
         """The VM's name alone, as a list of many has it; the address where a Terraform document has the VM."""
@@ -125,6 +138,9 @@ def _members(members: Sequence[Pair], clause: str, about: str, where: _Where, st
     if len(members) <= 2:
         yield from style.wrapped(f"  {join([where.full(pair) for pair in members])}: {clause}\n")
         return
+    if everywhere := where.all(members):
+        yield from style.wrapped(f"  {everywhere}: {clause}\n")
+        return
     yield from style.wrapped(f"  {plural(len(members), 'VM' if about == 'vm' else 'site')}: {clause}\n")
     yield from style.wrapped(f"      {_named([where.name(pair) for pair in members])}\n")
 
@@ -151,8 +167,8 @@ def _unknown(pairs: Sequence[Pair], where: _Where, style: Style) -> Iterator[str
     groups = sorted(reasons.items(), key=lambda item: -len(item[1]))
     for clause, members in groups[:2 * GROUPS]:
         rules = list(dict.fromkeys(pair[0].rule for pair in members))
-        yield from style.wrapped(f"  {line(clause).rstrip('.')}: {_named(rules, 4)}, on "
-                                 f"{_named([where.name(pair) for pair in members], 4)}\n")
+        on = where.all(members, len(rules)) or _named([where.name(pair) for pair in members], 4)
+        yield from style.wrapped(f"  {line(clause).rstrip('.')}: {_named(rules, 4)}, on {on}\n")
     rest = sum(len(members) for _clause, members in groups[2 * GROUPS:])
     if rest:
         yield f"  and {rest} more; --format json has all\n"
