@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from muster.drivers.driver import Conflict, Template
+from muster.drivers.driver import Conflict, Denied, Driver, Template
 from muster.model.fleet import Fleet, Site
 from muster.model.units import format_size
+from muster.model.vm import VM
 from muster.operations.converge import Allowed, Outcome, converge
 from pyVmomi import vim
 from test_vsphere_placement import cluster
@@ -124,6 +126,35 @@ RUNS: dict[str, tuple[bool, dict[str, Any], tuple[str, ...]]] = {
     "another host": (True, {**DISK, "host": "another"}, (CYCLE[0], "Resource.HotMigrate")),
     "stop": (True, {**DISK, "power": "off"}, (CYCLE[1],)),
 }  # fmt: skip
+
+
+# What is done to a running VM with a snapshot, of more than one step → the rights that it needs.
+CALLS: dict[str, tuple[Callable[[Driver, VM, Path], object], tuple[str, ...]]] = {
+    "delete": (lambda driver, vm, _folder: driver.delete(vm), (f"{INVENTORY}Delete", *CYCLE[:2])),
+    "back up": (lambda driver, vm, folder: driver.backup(vm, folder, "op", None), (
+        "VirtualMachine.State.CreateSnapshot", "VirtualMachine.State.RemoveSnapshot", "VApp.Export")),
+    "revert": (lambda driver, vm, _folder: driver.revert_snapshot(vm, driver.snapshots(vm)[0]), (
+        "VirtualMachine.State.RevertToSnapshot", f"{CONFIG}AdvancedConfig")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_each_right_that_a_step_needs_is_named_before_the_first(
+    world: VsphereWorld, tmp_path: Path, name: str
+) -> None:
+    act, rights = CALLS[name]
+    vm = world.made("a", **DISK)
+    world.flat(vm).write_bytes(b"\5" * 1000)
+    vm = world.driver.power(vm, "on")
+    world.driver.take_snapshot(vm, "op")
+    before = world.picture()
+    for missing in rights:
+        role(world, *READ, *(one for one in rights if one != missing))
+        with pytest.raises(Denied, match=f"its account lacks the right {re.escape(missing)} on the VM '.*nothing was"):
+            act(world.driver, vm, tmp_path)
+        assert world.picture() == before
+    role(world, *READ, *rights)
+    act(world.driver, vm, tmp_path)
 
 
 @pytest.mark.parametrize("name", RUNS)

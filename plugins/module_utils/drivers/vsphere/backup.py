@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...model.vm import VM
 from ..driver import Backup, DriverError, Failed, Progress, Unsupported
-from . import devices, lease, listing, restore, vmdk
+from . import devices, lease, listing, restore, rights, vmdk
 from .settings import kind_of
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def take(
     hardware = list(one.get("config.hardware.device") or ())
     drives = devices.disks(hardware)
     check(driver.site, now, one, drives, hardware)
+    rights.of(driver, obj, vm.name, *rights.BACKUP)
     clear(driver, obj, vm.name, progress)
     names = [disk["name"] for disk in now["disks"]]
     if not names:

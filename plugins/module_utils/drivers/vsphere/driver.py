@@ -254,6 +254,7 @@ class VsphereDriver(Driver):
 
     def delete(self, vm: VM, progress: Progress = silent) -> None:
         self.owned(vm, "delete the VM")
+        self.check_run([VMPlan(None, vm, ())])
         progress(f"{vm.name}: deleting the VM and its own disks")
         demolish(self, vm, progress)
 
@@ -322,6 +323,7 @@ class VsphereDriver(Driver):
 
     def revert_snapshot(self, vm: VM, snapshot: Snapshot, progress: Progress = silent) -> VM:
         obj, _one, written = self.owned(vm, "revert to a snapshot")
+        rights.of(self, obj, vm.name, *rights.REVERT)
         ran = self.snapshots_of.revert(obj, vm.name, snapshot, progress)
         # vCenter brings the mark of that day back with the rest, none where the VM was adopted later; what the fleet
         # says of its VM is not of that day.

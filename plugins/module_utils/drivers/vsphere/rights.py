@@ -28,6 +28,8 @@ _FIELDS = {
     "memory_reservation": "VirtualMachine.Config.Resource",
     "memory_limit": "VirtualMachine.Config.Resource",
 }
+BACKUP = ("VirtualMachine.State.CreateSnapshot", "VirtualMachine.State.RemoveSnapshot", "VApp.Export")
+REVERT = ("VirtualMachine.State.RevertToSnapshot", _MARK)
 _ON, _OFF = "VirtualMachine.Interact.PowerOn", "VirtualMachine.Interact.PowerOff"
 _SPACE, _NETWORK = "Datastore.AllocateSpace", "Network.Assign"
 _TOLD = 6  # rights that one error names
@@ -40,6 +42,13 @@ def check(driver: VsphereDriver, plans: Sequence[VMPlan]) -> None:
     for plan in plans:
         needed.by(plan)
     needed.check(plans[0].vm.name if len(plans) == 1 else None)
+
+
+def of(driver: VsphereDriver, obj: Any, vm: str, *rights: str) -> None:
+    """Raise Denied where the account lacks one of `rights` on a VM: vCenter would say so after the first step."""
+    needed = Needed(driver)
+    needed.add(obj, f"the VM '{vm}'", *rights)
+    needed.check(vm)
 
 
 class Needed:
