@@ -14,7 +14,7 @@ from . import timeouts, values, words
 from .asking import Plan, told
 from .settings import later
 from .sites import SiteSession
-from .vm_request import OBSERVED, VmRequest, protected
+from .vm_request import OBSERVED, VmRequest, protected, unfinished
 
 if TYPE_CHECKING:
     from muster.model.planner import Change
@@ -122,8 +122,9 @@ class VmPlanning(VmRequest):
         session.driver.check(desired)
         self._power_cycles(diags, changes, there)
         what = "; ".join(describe(change) for change in changes) or "nothing"
+        finishes = ", finishes what an interrupted run began" if unfinished(desired, there) else ""
         diags.add_warning(f"{called} is there already",
-                          words.TAKEN_OVER.format(what + " that is known yet" * later(self.config)))
+                          words.TAKEN_OVER.format(finishes, what + " that is known yet" * later(self.config)))
 
     def _plan_update(self, diags: Diagnostics, prior: State, config: dict[str, Any]) -> Plan:
         state = {**prior, **config, **values.planned(config, prior), **{key: prior[key] for key in OBSERVED},
@@ -154,8 +155,8 @@ class VmPlanning(VmRequest):
         changes, notes = compare(desired, there, session.driver.refine)
         told(diags, notes)
         if not changes:
-            if desired["power"] != "off" and there.state.get("ready") is False:
-                state["address"] = Unknown  # an interrupted run made it and never saw it ready: that is finished
+            if unfinished(desired, there):
+                state["address"] = Unknown
             return Plan(state)
         replaces = [change for change in changes if change.how == "replace"]
         if replaces:

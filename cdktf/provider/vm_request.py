@@ -34,6 +34,11 @@ class VmRequest(Asking):
         return self.settings.wanted(state["name"], state["site"], self.config.desired.spec)
 
 
+def unfinished(desired: VM, there: VM) -> bool:
+    """Whether an interrupted run made the VM and never saw it ready: apply finishes that."""
+    return desired["power"] != "off" and there.state.get("ready") is False
+
+
 def protected(vm: VM) -> bool:
     """Whether the VM itself says that it must not be deleted."""
     return bool((vm["protection"] or {}).get("deletion"))

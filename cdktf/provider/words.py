@@ -36,7 +36,7 @@ TWICE = (
 )
 TAKEN_OVER = (
     "It bears this fleet's mark for that name: an earlier run made it, or Ansible. Apply makes no second one, takes it "
-    "over and changes {}."
+    "over{} and changes {}."
 )
 NOT_TAKEN_OVER = (
     "It is there already and bears this fleet's mark, so it would be taken over; but {} can be changed by making it "

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from muster.drivers.driver import Failed
+from muster.drivers.driver import Capability, Failed, Image
 from tf_runs import OFF, Terraform, flat
 
 pytestmark = pytest.mark.parametrize("world", ["test", "pve"], indirect=True)
@@ -117,6 +117,16 @@ def test_a_vm_that_is_taken_over_is_announced(terraform: Terraform) -> None:
     terraform.more, terraform.vms = {}, {"a": OFF}
     assert "takes it over and changes nothing" in flat(terraform.apply())
     assert terraform.plan() == {}
+
+
+def test_a_vm_that_was_never_seen_ready_is_finished(terraform: Terraform, boots: Image) -> None:
+    if Capability.IMAGE not in terraform.world.driver.capabilities:
+        pytest.skip("the site makes no VM of an image")
+    made = terraform.world.made("a", image=boots, disks=[{"size": "64 MiB"}])
+    assert made.state["ready"] is False
+    terraform.vms = {"a": {**OFF, "power": "on", "disks": [{"size": "64 MiB"}]}}
+    assert "takes it over, finishes what an interrupted run began and changes power: off → on" in flat(
+        terraform.run("plan"))
 
 
 @pytest.mark.parametrize("known", [True, False])
