@@ -62,6 +62,7 @@ def view(data: Row) -> dict[str, Any]:
         "snapshots": rows(data, "snapshots"),
         "patching": rows(data, "patching"),
         "waivers": rows(compliance, "waivers"),
+        "notes": [note for note in _list(data, "notes") if isinstance(note, str)],
         "unmapped": _unmapped(compliance),
     }
 

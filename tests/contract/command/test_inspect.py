@@ -112,6 +112,7 @@ def test_all_that_reaches_vcenter_is_a_question(
     finally:
         proxy.stop()
     assert [outcomes(document, vm.name).get("tag-owner") for vm in (owned, lost)] == [None, "fail"]
+    assert [note.partition(". ")[0] for note in document["notes"]] == ["Not seen at site 'vc': backups"]
     assert set(proxy.calls) <= READING
     assert {"RetrievePropertiesEx", "GET tagging/tag/id"} <= set(proxy.calls), "it was not asked through the proxy"
     assert world.picture() == before
@@ -186,6 +187,20 @@ OPEN: dict[str, Any] = {"net0": "virtio=02:00:00:00:00:01,bridge=vmbr0", "args":
                         "hostpci0": "0000:01:00.0,pcie=1", "usb0": "host=1234:5678", "tags": "environment-production"}
 SHUT: dict[str, Any] = {"net0": "virtio=02:00:00:00:00:02,bridge=vmbr0,firewall=1", "agent": "1,fstrim_cloned_disks=1",
                         "onboot": 1, "protection": 1, "usb0": "spice,usb3=1", "tags": "environment-production"}
+
+
+@on_proxmox
+def test_a_vm_more_is_two_questions_more(
+    world: ProxmoxWorld, sites: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its configuration and its snapshots: whatever lists all VMs is asked as often for ten as for one."""
+    asked = []
+    for _vm in range(3):
+        world.foreign_snapshot(world.foreign("a"), "forgotten", "")
+        del world.fake.requests[:]
+        inspect(sites, world, capsys)
+        asked.append(len(world.fake.requests))
+    assert (asked[1] - asked[0], asked[2] - asked[1]) == (2, 2)
 
 
 @on_proxmox
@@ -369,5 +384,7 @@ def test_the_playbook_writes_the_report_and_changes_nothing(world: LibvirtWorld,
     before = world.picture()
     document = by_playbook(sites, world, tmp_path)
     assert outcomes(document, foreign.name)["tag-owner"] == "fail"
-    assert foreign.name in (tmp_path / "report/report.html").read_text()
+    page = (tmp_path / "report/report.html").read_text()
+    assert foreign.name in page
+    assert "libvirt does not know of them" in page
     assert world.picture() == before

@@ -37,7 +37,7 @@ def _compliance(documents: list[dict[str, Any]], packs: list[str]) -> dict[str, 
 def run(generated: str, documents: list[dict[str, Any]], packs: list[str]) -> dict[str, Any]:
     """The report of a run over `documents`, with what a run does beside the check."""
     return {
-        "fleet": "acme", "generated": generated, "seconds": 412.7,
+        "fleet": "acme", "generated": generated, "seconds": 412.7, "notes": ["Not seen at site 'lab': backups."],
         "vms": [{"name": vm["name"], "site": vm["site"], "uuid": None, "address": "127.0.0.1:22022", "power": "on",
                  "health": "healthy", "os": "Debian GNU/Linux 12 (bookworm)"} for vm in documents],
         "hardening": [{"vm": "web", "passed_before": 24, "passed_after": 61, "total": 63}],

@@ -100,7 +100,9 @@ class Checked:
 
     def head(self) -> dict[str, Any]:
         """The run report without its compliance."""
-        return {"fleet": self.name, "generated": self.generated, "seconds": round(self.seconds, 3), "vms": self.vms()}
+        head = {"fleet": self.name, "generated": self.generated, "seconds": round(self.seconds, 3), "vms": self.vms()}
+        notes = [note for part in self.parts for note in part.notes]
+        return {**head, "notes": notes} if notes else head
 
 
 def controls(checked: Checked) -> list[dict[str, Any]]:
