@@ -62,5 +62,5 @@ UNITS = {**_units(VM_FIELDS), **dict.fromkeys(("bytes", "free", "memory_promised
 
 VM_FACTS = frozenset((*VM_FIELDS, *_OBSERVED, *FROM_OTHERS))
 
-SITE_FACTS = frozenset(("name", "site", "kind", "platform", "hosts", "clusters", "pools", "orphaned_disks", "memory_promised",
-                        "memory_after_host_loss"))
+SITE_FACTS = frozenset(("name", "site", "kind", "platform", "hosts", "clusters", "pools", "orphaned_disks",
+                        "memory_promised", "memory_after_host_loss"))
