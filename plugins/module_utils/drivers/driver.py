@@ -206,7 +206,7 @@ class Executed:
 
 @dataclass(frozen=True)
 class HostCapacity:
-    """What one host has: CPUs that it can run at once, and memory in bytes."""
+    """What one host has: CPUs that it can run at once, and memory in bytes; 0 where nobody tells."""
 
     name: str
     cpus: int

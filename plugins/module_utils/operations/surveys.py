@@ -84,13 +84,11 @@ def document(site: Site, survey: Survey, seen: Iterable[VM]) -> dict[str, Any]:
         hosts.append(
             {
                 "name": host.name,
-                "cpus": host.cpus,
-                "memory": host.memory,
                 "vms": len(running[host.name]),
                 "cpus_promised": cpus,
                 "memory_promised": memory,
-                "cpu_overcommit": _ratio(cpus, host.cpus),
-                "memory_overcommit": _ratio(memory, host.memory),
+                **({"cpus": host.cpus, "cpu_overcommit": _ratio(cpus, host.cpus)} if host.cpus else {}),
+                **({"memory": host.memory, "memory_overcommit": _ratio(memory, host.memory)} if host.memory else {}),
             }
         )
     found: dict[str, Any] = {
@@ -118,7 +116,7 @@ def document(site: Site, survey: Survey, seen: Iterable[VM]) -> dict[str, Any]:
             {"name": one.name, "hosts": one.hosts, **({} if one.ha is None else {"ha": one.ha})}
             for one in survey.clusters
         ]
-    if len(hosts) > 1:
+    if len(hosts) > 1 and all(host.memory for host in survey.hosts):
         memories = [host.memory for host in survey.hosts]
         found["memory_after_host_loss"] = sum(memories) - max(memories)
     if survey.loose is not None:

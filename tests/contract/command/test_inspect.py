@@ -277,11 +277,14 @@ def test_what_a_token_may_not_see_is_unknown(
     _code, document = inspect(sites, world, capsys)
     assert outcomes(document, kept.name).get("backup-known") == backup
     assert outcomes(document, world.access.name).get("orphaned-disks") == disks
+    audits = "Sys.Audit" in rights["/"]
+    assert outcomes(document, world.access.name).get("host-memory-not-overcommitted") == (None if audits else "unknown")
     main(["inspect", "--site", world.access.name, "--fleet", str(sites)])
     told = " ".join(capsys.readouterr().out.split())
     assert ("Not seen at site 'pve': backups" in told) == (backup == "unknown")
     assert ("VM.Backup" in told) == (backup == "unknown")
     assert ("VM.Config.Disk" in told) == (disks == "unknown")
+    assert ("Sys.Audit on /nodes" in told) != audits
 
 
 @on_proxmox

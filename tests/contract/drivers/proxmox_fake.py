@@ -7,6 +7,7 @@ What is proved with these additions is marked so in docs/drivers/proxmox.md.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import threading
 import time
@@ -16,6 +17,7 @@ from aiohttp import web
 from fakepve import FakePve, PveError, TaskError, settle
 from fakepve.lxc import SIZE_UNITS, format_size
 from fakepve.qemu import DRIVE_KEY, NEW_DISK, drives_of, join_drive, split_drive, volume_ref, with_mac
+from fakepve.server import USER, ok
 from proxmox_trouble import Trouble
 
 TOKEN = ("muster@pve!tests", "11111111-2222-3333-4444-555555555555")
@@ -39,6 +41,15 @@ class Proxmox(FakePve):
 
     async def _permissions(self, v: Any, user: str) -> Any:
         return await super()._permissions(v, user) if self.permissions is None else self.permissions
+
+    async def _nodes(self, request: Any) -> Any:
+        """Proxmox tells what a node has to those alone who may audit it."""
+        found = json.loads((await super()._nodes(request)).text)["data"]
+        for one in found:
+            if not self.allowed(request[USER], f"/nodes/{one['node']}", "Sys.Audit"):
+                for key in ("cpu", "maxcpu", "mem", "maxmem", "disk", "maxdisk", "uptime"):
+                    one.pop(key, None)
+        return ok(found)
 
     @web.middleware
     async def _middleware(self, request: Any, handler: Any) -> Any:
@@ -146,8 +157,6 @@ class Proxmox(FakePve):
 
         async def done() -> None:
             self.store_file(storage, name.decode(), len(data), "import")
-
-        from fakepve.server import ok
 
         return ok(await self.task(request.match_info["node"], "imgcopy", "", "root@pam", done))
 

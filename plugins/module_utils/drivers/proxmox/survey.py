@@ -15,6 +15,7 @@ _NO_BACKUPS = ("The API token may not list them: that takes Datastore.Audit and 
                "and VM.Backup on /vms, more than the role PVEAuditor has.")
 _NO_DISKS = ("The API token may not list them: that takes Datastore.Audit on /storage and VM.Config.Disk on /vms, more "
              "than the role PVEAuditor has.")
+_NO_HOSTS = "The API token may not see them: that takes Sys.Audit on /nodes."
 
 
 def take(api: Api, pools: Iterable[str], vms: Sequence[VM]) -> Survey:
@@ -39,6 +40,8 @@ def take(api: Api, pools: Iterable[str], vms: Sequence[VM]) -> Survey:
                 volumes[f"{place}/{volume['volid']}"] = _disk(volume, name)
     if not rights.sees_disks(api, wanted - {""}):
         why.disks.append(_NO_DISKS)
+    if not all(rights.held(api, f"/nodes/{node}", "Sys.Audit") for node in online):
+        why.hosts.append(_NO_HOSTS)
     backups = _backups(api, online, vms, why)
     # Volumes first, guests after them: a VM is there before its disks, so none that is being made looks unused.
     guests = {int(one["vmid"]) for one in api.get("cluster/resources", doing, type="vm")}
@@ -64,13 +67,14 @@ class _Unseen:
     def __init__(self, site: str, off: Sequence[str]) -> None:
         self.site = site
         nodes = [f"The node {node} does not answer." for node in off]  # what an offline node has nobody can say
-        self.disks, self.backups = [*nodes], [*nodes]
+        self.disks, self.backups, self.hosts = [*nodes], [*nodes], list[str]()
 
     def notes(self) -> tuple[str, ...]:
         """What a report says of it, each reason once."""
         what = {"backups": self.backups, "unused disks": self.disks}
         if self.backups == self.disks:
             what = {"backups and unused disks": self.disks}
+        what["CPUs and memory of the nodes"] = self.hosts
         return tuple(f"Not seen at site '{self.site}': {name}. {' '.join(dict.fromkeys(why))}"
                      for name, why in what.items() if why)
 
