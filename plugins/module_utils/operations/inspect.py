@@ -66,7 +66,7 @@ def look(
             for name, vm in hosts.of_fleet(fleet, ours).items()
             if (found := hosts.variables(fleet, vm))
         },
-        "notes": [*surveys.sentences(unseen), *(note for survey in surveyed.values() for note in survey.notes)],
+        "notes": [*surveys.sentences(unseen), *(note for one in surveyed.values() for note in one.notes if every)],
         "missing": [
             f"VM '{name}' at site '{site}': the fleet file names it, and the site has no VM with its mark. Make it "
             "with provision or bring it back with restore, or name the others with fleet_vms."
