@@ -157,6 +157,7 @@ def test_a_question_that_is_not_answered(
             if thread.name.startswith("operation on"):  # what was left behind
                 thread.join(60)
     assert "it was not done within 1s" in said
+    assert len(asked) == (2 if call == "list" else 1)
     assert terraform.state() == state
     assert terraform.world.picture() == picture
 
