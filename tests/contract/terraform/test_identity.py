@@ -49,7 +49,7 @@ def test_two_resources_of_one_name(terraform: Terraform, there: bool) -> None:
     assert terraform.world.picture() == before
 
 
-def test_names_that_are_swapped(terraform: Terraform) -> None:
+def test_new_names_of_two_resources(terraform: Terraform) -> None:
     """Each name has one resource before and after, so nothing is wrong with it."""
     terraform.vms = {"a": OFF, "b": {**OFF, "cpus": 2}}
     terraform.apply()
