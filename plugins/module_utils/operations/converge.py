@@ -49,11 +49,12 @@ class Outcome:
     seconds: float = 0.0
 
 
-def see(fleet: Fleet, drivers: Mapping[str, Driver]) -> list[VM]:
-    """All VMs of the sites, one listing a site. What an interrupted run left half made is not a VM yet."""
+def see(fleet: Fleet, drivers: Mapping[str, Driver], report: bool = False) -> list[VM]:
+    """All VMs of the sites, one listing a site, for a `report` one overview. What an interrupted run left half made is
+    not a VM yet."""
     return [
         vm
-        for listed in list_all(drivers).values()
+        for listed in list_all(drivers, report).values()
         for vm in listed
         if vm.mark is None or vm.mark.fleet != fleet.name or vm.state.get("built", True)
     ]

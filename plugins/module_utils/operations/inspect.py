@@ -38,12 +38,13 @@ def look(
     those that are off though the file wants them on.
     """
     wanted = {(vm.site, vm.name): vm for vm in (chosen(fleet, names) if fleet.vms or not every else ())}
-    seen = see(fleet, drivers)
+    seen = see(fleet, drivers, report=every)
     ours = [
         vm for vm in seen if vm.mark is not None and vm.mark.fleet == fleet.name and (vm.site, vm.mark.vm) in wanted
     ]
 
     there = {(vm.site, vm.owner.vm): vm for vm in ours}
+    unread = {(vm.site, vm.name) for vm in seen if vm.power == "unknown"}  # nobody knows whose these are
     unseen: surveys.Unseen = []
     surveyed = surveys.of(drivers, seen, unseen if every else None) if "sites" in gather else {}
 
@@ -71,7 +72,7 @@ def look(
             f"VM '{name}' at site '{site}': the fleet file names it, and the site has no VM with its mark. Make it "
             "with provision or bring it back with restore, or name the others with fleet_vms."
             for site, name in wanted
-            if (site, name) not in there
+            if (site, name) not in there and (site, name) not in unread
         ],
         "down": [
             f"VM '{name}' at site '{site}': it is off, and the fleet file wants it on. Start it with provision, or "

@@ -162,13 +162,17 @@ def each(
             raise
 
 
-def list_all(drivers: Mapping[str, Driver]) -> dict[str, list[VM]]:
-    """The VMs of each site, by its name; all sites are asked at the same time. Raises what the first of those that fail
-    raised: a site is never left out."""
+def list_all(drivers: Mapping[str, Driver], report: bool = False) -> dict[str, Sequence[VM]]:
+    """The VMs of each site, by its name, for a `report` their overview; all sites are asked at the same time. Raises
+    what the first of those that fail raised: a site is never left out."""
+
+    def ask(driver: Driver) -> Sequence[VM]:
+        return driver.overview() if report else driver.list()
+
     if len(drivers) <= 1:
-        return {site: driver.list() for site, driver in drivers.items()}
+        return {site: ask(driver) for site, driver in drivers.items()}
     with ThreadPoolExecutor(max_workers=len(drivers)) as pool:
-        return dict(zip(drivers, pool.map(lambda driver: driver.list(), drivers.values()), strict=True))
+        return dict(zip(drivers, pool.map(ask, drivers.values()), strict=True))
 
 
 def width(fleet: Fleet, drivers: Mapping[str, Driver], parallel: int | None) -> Width:

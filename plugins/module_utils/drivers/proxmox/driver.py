@@ -99,6 +99,9 @@ class ProxmoxDriver(Driver):
     def list(self) -> list[VM]:
         return [*self._read(lambda _one: True)]
 
+    def overview(self) -> Sequence[VM]:
+        return listing.every(self.api, lambda _one: True, strict=False)
+
     def twins(self, name: str, uuid: str) -> Sequence[VM]:
         """The VMs of that name or identity. What was read before is known to have another identity and is not read
         again: a fleet would else read the whole cluster once for each VM that it makes."""

@@ -53,17 +53,17 @@ def _unreadable(api: Api, what: str, vm: str | None, error: Exception) -> Failed
     )
 
 
-def every(api: Api, wanted: Callable[[Resource], bool]) -> list[VM]:
+def every(api: Api, wanted: Callable[[Resource], bool], strict: bool = True) -> list[VM]:
     """The VMs of the site that are `wanted`. Raises Unreachable where a VM of Muster lies on a node that does not
     answer: nobody may take it for absent."""
     vms = [one for one in resources(api) if wanted(one)]
     with ThreadPoolExecutor(max_workers=WIDTH) as pool:
-        read = list(pool.map(lambda one: _one(api, one), vms))
+        read = list(pool.map(lambda one: _one(api, one, strict), vms))
     gone = [one for one, found in zip(vms, read, strict=True) if found is None]
     if gone:  # they moved, or are gone since the list was made: the list is asked again, for these alone
         numbers = {one["vmid"] for one in gone}
         again = [one for one in resources(api) if one["vmid"] in numbers]
-        read += [found for found in (_one(api, one) for one in again) if found is not None]
+        read += [found for found in (_one(api, one, strict) for one in again) if found is not None]
     return _hazy([found for found in read if found is not None])
 
 
@@ -75,9 +75,9 @@ def _hazy(vms: list[VM]) -> list[VM]:
     return [replace(vm, state={**vm.state, "unknown": ["tags.owner"]}) if vm.mark is None else vm for vm in vms]
 
 
-def _one(api: Api, resource: Resource) -> VM | None:
-    """One VM; None where it is not on that node any more. One of others on a node that is down is told by name alone.
-    """
+def _one(api: Api, resource: Resource, strict: bool) -> VM | None:
+    """One VM; None where it is not on that node any more. One of others on a node that is down is told by name alone,
+    and so is one of Muster where nobody is `strict`."""
     node, vmid = resource["node"], resource["vmid"]
     path = f"nodes/{node}/qemu/{vmid}"
     name = str(resource.get("name") or f"VM {vmid}")
@@ -89,7 +89,7 @@ def _one(api: Api, resource: Resource) -> VM | None:
     except Unreachable:
         if resource.get("status") != "unknown":  # the cluster holds the node for alive: that is an error like others
             raise
-        if marks.TAG in str(resource.get("tags") or "").split(";"):
+        if strict and marks.TAG in str(resource.get("tags") or "").split(";"):
             raise Unreachable(
                 f"it is on node '{node}', which does not answer, so nothing is known of it; nothing was changed",
                 site=api.site,
