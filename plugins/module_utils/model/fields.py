@@ -37,7 +37,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .patterns import CPUSET, IMAGE, LABEL, MAC, NAME, PLACE, TIME, URL_PATH, ZONE
+from .patterns import CPUSET, FOLDER, IMAGE, LABEL, MAC, NAME, PLACE, TIME, URL_PATH, ZONE
 
 Field = dict[str, Any]
 
@@ -158,6 +158,8 @@ VM_FIELDS: dict[str, Field] = {
     "secure_boot": field("bool", "Secure boot; needs I(firmware=uefi).", "replace"),
     "zone": field("str", "Availability zone or cluster.", pattern=PLACE, told=True),
     "host": field("str", "Host that the VM must run on.", pattern=PLACE, told=True),
+    "resource_pool": field("str", "Resource pool: its path below the cluster's own (vSphere), or a pool of the cluster "
+                           "(Proxmox). The site's own if unset.", pattern=FOLDER, told=True, example="gold/web"),
     "anti_affinity": field("str", "Group whose VMs must not share a host.", pattern=LABEL),
     "ha_priority": field("str", "Priority at which high availability restarts the VM.",
                          choices=["disabled", "low", "medium", "high"]),

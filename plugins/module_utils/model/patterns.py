@@ -31,7 +31,7 @@ MEANING = {
     LABEL: f"{_CHARACTERS} 63 characters",
     PLACE: "use letters, digits, spaces, '.', '_', '-', '+', '(' and ')', beginning with a letter or digit, at most 80 "
     "characters",
-    FOLDER: "write folders one below the other with '/' between them, as 'shop/web'",
+    FOLDER: "write names one below the other with '/' between them, as 'shop/web'",
     IMAGE: f"{_CHARACTERS} 128 characters",
     MAC: "write six pairs of 0-9 and a-f, such as '52:54:00:12:34:56'",
     CPUSET: "write CPU numbers and ranges, such as '0-3,8'",

@@ -96,7 +96,7 @@ def _adoption(fleet: Fleet, driver: Driver, vm: VM, name: str, taken: bool) -> A
     left = []
     reported = {**vm.spec, "power": vm.power if vm.power in ("on", "off") else None}
     places = (*_PLACES, "anti_affinity") if taken else _PLACES  # a group is the fleet's that the VM was of
-    for key in (key for key in VM_FIELDS if reported.get(key) is not None and key not in places):
+    for key in (key for key in VM_FIELDS if reported.get(key) not in (None, "") and key not in places):
         tried = {**spec, key: reported[key]}
         if _holds(driver, VM(name, vm.site, tried, mark=there.mark), there):
             spec = tried

@@ -34,6 +34,7 @@ class LibvirtWorld(World):
             "memory_limit",
             "zone",
             "host",
+            "resource_pool",
             "anti_affinity",
             "ha_priority",
             "disks.tier",

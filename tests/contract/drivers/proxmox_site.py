@@ -43,6 +43,7 @@ class ProxmoxWorld(World):
     def __init__(self, driver: Any, access: Site, serving: Serving) -> None:
         super().__init__(driver, access)
         self.serving, self.fake = serving, serving.fake
+        self.fake.pools |= {"gold": set(), "gold/web": set(), "silver": set()}
 
     def inside(self, vm: VM) -> Any:
         """fakepve's own VM."""

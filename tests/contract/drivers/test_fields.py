@@ -32,6 +32,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "secure_boot": {"firmware": "uefi", "secure_boot": True},
     "zone": {"zone": "west"},
     "host": {"host": "another-host"},
+    "resource_pool": {"resource_pool": "gold"},
     "anti_affinity": {"anti_affinity": "web"},
     "ha_priority": {"ha_priority": "high"},
     "tags": {"tags": {"owner": "shop"}},

@@ -30,6 +30,7 @@ AFTER: dict[str, Any] = {
     "nics": [{"network": "vmbr0", "connected": False}],
     "tags": {"owner": "shop"},
 }
+POOL = {**BEFORE, "resource_pool": "gold"}
 MOVED = {**BEFORE, "disks": [{"size": "1 MiB", "pool": "fast"}]}
 Act = Callable[[ProxmoxWorld, Driver, Path], object]
 Look = Callable[[ProxmoxWorld], object]
@@ -102,8 +103,8 @@ def second(world: ProxmoxWorld) -> None:
     world.made(**BEFORE)
 
 
-def move(world: ProxmoxWorld, driver: Driver, path: Path) -> object:
-    desired = world.wanted(**MOVED)
+def move(world: ProxmoxWorld, driver: Driver, path: Path, spec: dict[str, Any] = MOVED) -> object:
+    desired = world.wanted(**spec)
     changes = world.changes(desired)
     return driver.apply(desired, driver.get(desired.name), changes) if changes else None
 
@@ -170,6 +171,8 @@ OPERATIONS: dict[str, Operation] = {
     "change": Operation(apply(), lambda world: planned(world, **AFTER), existing()),
     "change with a power cycle": Operation(
         apply(power="on"), lambda world: planned(world, **AFTER, power="on"), existing(on=True, power="on")),
+    "move into a pool": Operation(
+        lambda world, driver, path: move(world, driver, path, POOL), lambda world: planned(world, **POOL), existing()),
     "move a disk": Operation(move, in_place, second),
     "power on": Operation(
         of(lambda driver, vm: driver.power(vm, "on")), lambda world: there(world).power == "on", existing()),
@@ -241,6 +244,8 @@ def strike(world: ProxmoxWorld, driver: Driver, operation: Operation, path: Path
 def clear(world: ProxmoxWorld) -> None:
     """The cluster as it was before a round."""
     world.fake.vms[:] = []
+    for members in world.fake.pools.values():
+        members.clear()
     for storage in world.fake.storages.values():
         storage.pop("volumes", None)
 

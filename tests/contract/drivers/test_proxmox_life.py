@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from muster.drivers.driver import Ambiguous, Conflict, Driver, Failed, Unreachable, Unsupported
+from muster.drivers.driver import Ambiguous, Conflict, Driver, Failed, Template, Unreachable, Unsupported
 from muster.drivers.ownership import Written
 from muster.drivers.proxmox import guest, placement
 from muster.drivers.proxmox import mark as marks
@@ -56,8 +56,33 @@ def test_a_vm_that_was_put_into_another_pool_is_found(world: ProxmoxWorld) -> No
     world.fake.pools["gold"] = {vm.state["vmid"]}
     world.inside(vm).pool = "gold"
     assert world.driver.get(str(vm.uuid)).mark == vm.mark
+    assert (vm["resource_pool"], world.driver.again(vm)["resource_pool"]) == ("", "gold")
     assert world.driver.power(vm, "on").power == "on"
     assert world.changes(world.wanted()) == []
+
+
+@pytest.mark.parametrize("made_of", ["nothing", "a template", "a copy"])
+def test_it_is_made_in_the_pool_that_it_names_and_put_back_into_it(world: ProxmoxWorld, made_of: str) -> None:
+    desired = world.wanted(resource_pool="gold")
+    source = world.made("source", resource_pool="silver")
+    if made_of == "a copy":
+        vm = world.driver.clone(source, desired, world.mark(desired))
+    else:
+        world.inside(source).template = made_of == "a template"
+        image = Template("debian", str(source.state["vmid"])) if made_of == "a template" else None
+        vm = world.driver.create(desired, world.mark(desired), image)
+    assert world.fake.pools["gold"] == {vm.state["vmid"]}
+    assert vm["resource_pool"] == world.driver.again(vm)["resource_pool"] == "gold"
+    for pool in ("silver", ""):  # somebody moves it, or takes it out
+        world.fake._pool_leave(vm.state["vmid"])
+        if pool:
+            world.fake._pool_join(pool, vm.state["vmid"])
+        now = world.driver.get(vm.name)
+        (change,) = world.changes(desired)
+        assert (change.field, change.before, change.how) == ("resource_pool", pool, "live")
+        assert world.changes(world.wanted()) == []  # where nobody asks for one
+        assert world.driver.apply(desired, now, [change])["resource_pool"] == "gold"
+        assert world.fake.pools["gold"] == {vm.state["vmid"]}
 
 
 def asked(world: ProxmoxWorld, act: Callable[[], object], before: dict[int, Callable[[], object]]) -> list[str]:
@@ -254,6 +279,7 @@ def test_options_of_others_stay(world: ProxmoxWorld) -> None:
 @pytest.mark.parametrize(("spec", "words"), [
     ({"disks": [{"size": "1 MiB", "pool": "local-lmv"}]}, "the site has no storage 'local-lmv' for disks .did you"),
     ({"disks": [{"size": "1 MiB", "pool": "local"}]}, "the site has no storage 'local' for disks"),
+    ({"resource_pool": "glod"}, "its token is shown no pool 'glod' of the cluster .did you mean 'gold'.; nothing was"),
     ({"nics": [{"network": "vmbr7"}]}, "the site has no bridge 'vmbr7' on node 'pve1' .did you mean 'vmbr"),
 ])
 def test_what_the_site_lacks_is_said_before(world: ProxmoxWorld, spec: dict[str, Any], words: str) -> None:

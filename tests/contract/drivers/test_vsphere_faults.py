@@ -83,6 +83,7 @@ def move(world: VsphereWorld, driver: Driver, name: str, spec: dict[str, Any] = 
 
 
 HOST = {**BEFORE, "host": "DC0_C0_H1"}
+POOL = {**BEFORE, "resource_pool": "gold/web"}
 CLUSTER: dict[str, Any] = {
     "disks": [{"size": "1 MiB"}], "nics": [{"network": "VM Network"}], "zone": "DC0_C0", "anti_affinity": "web",
     "ha_priority": "high",
@@ -222,6 +223,11 @@ OPERATIONS: dict[str, Operation] = {
         lambda world, driver, name: move(world, driver, name, HOST),
         lambda world, name: planned(world, name, **HOST, power="on"),
         existing(on=True, host="DC0_C0_H0"),
+    ),
+    "move into a pool": Operation(
+        lambda world, driver, name: move(world, driver, name, POOL),
+        lambda world, name: planned(world, name, **POOL, power="on"),
+        existing(on=True),
     ),
     "move to another cluster": Operation(
         lambda world, driver, name: move(world, driver, name, OTHER),

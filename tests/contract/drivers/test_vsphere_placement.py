@@ -219,34 +219,81 @@ def test_two_sessions_that_write_one_rule(world: VsphereWorld, monkeypatch: pyte
 
 
 def test_vms_are_made_in_the_pool_of_the_uri_and_stay_there_when_they_move(world: VsphereWorld) -> None:
-    root = cluster(world).resourcePool
-    gold = root.CreateResourcePool("gold", vim.ResourceConfigSpec(
-        cpuAllocation=root.config.cpuAllocation, memoryAllocation=root.config.memoryAllocation))
     world.template()
     uri = f"https://{world.simulator.address}/DC0/DC0_C0/gold"
     driver = open_site(Site("vc", "vsphere", {**world.access.options, "uri": uri}))
     try:
         desired = world.wanted("a", **DISK)
         vm = driver.create(desired, world.mark(desired), Template("debian-12", "debian"))
-        assert world.inside(vm).resourcePool == gold
+        assert world.inside(vm).resourcePool == world.gold
         other = next(name for name in ("DC0_C0_H0", "DC0_C0_H1") if name != vm["host"])
         moved = world.wanted("a", **DISK, host=other)
         assert driver.apply(moved, vm, world.changes(moved))["host"] == other
-        assert world.inside(vm).resourcePool == gold
+        assert world.inside(vm).resourcePool == world.gold
     finally:
         driver.close()
 
 
 def test_another_host_leaves_a_vm_in_the_pool_that_somebody_put_it_into(world: VsphereWorld) -> None:
     """With the pool it would lose its shares, limits and reservations there."""
-    root = cluster(world).resourcePool
-    gold = root.CreateResourcePool("gold", vim.ResourceConfigSpec(
-        cpuAllocation=root.config.cpuAllocation, memoryAllocation=root.config.memoryAllocation))
     vm = world.made("a", **DISK)
-    done(world.inside(vm).RelocateVM_Task(vim.vm.RelocateSpec(pool=gold), "defaultPriority"))
+    done(world.inside(vm).RelocateVM_Task(vim.vm.RelocateSpec(pool=world.gold), "defaultPriority"))
     moved = world.wanted("a", **DISK, host=next(name for name in ("DC0_C0_H0", "DC0_C0_H1") if name != vm["host"]))
     assert world.driver.apply(moved, vm, world.changes(moved))["host"] == moved["host"]
-    assert world.inside(vm).resourcePool == gold
+    assert world.inside(vm).resourcePool == world.gold
+
+
+def test_vms_are_made_in_the_pool_that_they_name_and_moved_back_into_it(world: VsphereWorld) -> None:
+    web = world.gold.resourcePool[0]
+    world.template()
+    for name, image in (("a", None), ("b", Template("debian-12", "debian"))):
+        desired = world.wanted(name, **DISK, resource_pool="gold/web")
+        vm = world.driver.create(desired, world.mark(desired), image)
+        assert (vm["resource_pool"], world.inside(vm).resourcePool) == ("gold/web", web)
+    world.root.MoveIntoResourcePool([world.inside(vm)])
+    assert world.driver.again(vm)["resource_pool"] == ""
+    assert [change.field for change in world.changes(desired)] == ["resource_pool"]
+    assert world.changes(world.wanted("b", **DISK)) == []  # where nobody asks for one
+    other = next(name for name in ("DC0_C0_H0", "DC0_C0_H1") if name != vm["host"])
+    assert change(world, vm, resource_pool="gold/web", host=other)["host"] == other
+    assert world.inside(vm).resourcePool == web
+
+
+@pytest.mark.parametrize(("own", "pool", "words"), [
+    ("", "gold/wbe", r"the cluster 'DC0_C0' has no resource pool 'gold/wbe' \(did you mean 'gold/web'\); nothing was"),
+    ("", "Resources", "has no resource pool 'Resources'"),
+    ("/DC0/DC0_C0/gold", "silver", "no resource pool of the site, which is 'gold' and what is below, by the path 's"),
+    ("/DC0/DC0_C0/gold", "gold", ""),
+    ("/DC0/DC0_C0/gold", "gold/web", ""),
+])  # fmt: skip
+def test_a_pool_that_is_not_the_sites(world: VsphereWorld, own: str, pool: str, words: str) -> None:
+    driver = open_site(Site("vc", "vsphere", {**world.access.options, "uri": world.access["uri"] + own}))
+    desired = world.wanted("a", **DISK, resource_pool=pool)
+    before = world.picture()
+    try:
+        if not words:
+            driver.check(desired)
+            assert driver.create(desired, world.mark(desired), None)["resource_pool"] == pool
+            return
+        with pytest.raises(Conflict, match=words):
+            driver.check(desired)
+    finally:
+        driver.close()
+    assert world.picture() == before
+
+
+def test_a_vm_of_a_vapp_tells_no_pool_and_stays_there(world: VsphereWorld) -> None:
+    config = world.gold.config
+    spec = vim.ResourceConfigSpec(cpuAllocation=config.cpuAllocation, memoryAllocation=config.memoryAllocation)
+    app = world.gold.CreateVApp("shop", spec, vim.vApp.VAppConfigSpec(), None)
+    vm = world.made("a", **DISK, resource_pool="gold")
+    desired = world.wanted("a", **DISK, resource_pool="gold/web")
+    changes = world.changes(desired)
+    world.into_app(vm, app)
+    assert world.driver.again(vm)["resource_pool"] is None
+    assert world.changes(desired) == []
+    with pytest.raises(Conflict, match="it is in a vApp, which it would leave; it was left there"):
+        world.driver.apply(desired, vm, changes)
 
 
 def folders(world: VsphereWorld, *path: str) -> Any:

@@ -115,12 +115,16 @@ def test_datastores_of_one_name_are_told_apart_and_those_of_a_newcomer_are_looke
     }
 
 
-def test_a_resource_pool_is_a_site(vcenter: Vcenter) -> None:
-    root = vcenter.all(vim.ComputeResource)["DC0_C0"].resourcePool
+def add_pool(above: Any, name: str) -> Any:
+    """Somebody else makes a resource pool."""
     share = vim.ResourceAllocationInfo(reservation=0, limit=-1, expandableReservation=True,
                                        shares=vim.SharesInfo(level="normal", shares=4000))
-    gold = root.CreateResourcePool("gold", vim.ResourceConfigSpec(cpuAllocation=share, memoryAllocation=share))
-    gold.CreateResourcePool("web", vim.ResourceConfigSpec(cpuAllocation=share, memoryAllocation=share))
+    return above.CreateResourcePool(name, vim.ResourceConfigSpec(cpuAllocation=share, memoryAllocation=share))
+
+
+def test_a_resource_pool_is_a_site(vcenter: Vcenter) -> None:
+    root = vcenter.all(vim.ComputeResource)["DC0_C0"].resourcePool
+    add_pool(add_pool(root, "gold"), "web")
     made(vcenter.site("web", "/DC0/DC0_C0/gold/web"), "web-1")
     made(vcenter.site("gold", "/DC0/DC0_C0/gold"), "db-1")
     assert names(vcenter.site("web", "/DC0/DC0_C0/gold/web")) == ["web-1"]
@@ -203,13 +207,17 @@ def rules(vcenter: Vcenter, cluster: str) -> dict[str, list[str]]:
     return {rule.name: [vm.name for vm in rule.vm] for rule in found}
 
 
-@pytest.mark.parametrize("after", [{"zone": "DC0_C1"}, {"host": "DC0_C1_H2"}, {"zone": "DC0_C1", "host": "DC0_C1_H1"}])
+@pytest.mark.parametrize("after", [{"zone": "DC0_C1"}, {"host": "DC0_C1_H2"}, {"zone": "DC0_C1", "host": "DC0_C1_H1"},
+                                   {"zone": "DC0_C1", "resource_pool": "gold"}])
 def test_another_cluster(vcenter: Vcenter, after: dict[str, str]) -> None:
-    """The VM moves while it runs, and the promises of its cluster are made anew."""
+    """The VM moves while it runs, and the promises of its cluster are made anew; it lands in the pool that it names."""
+    for name in ("DC0_C0", "DC0_C1"):
+        add_pool(vcenter.all(vim.ComputeResource)[name].resourcePool, "gold")
+    pool = {key: name for key, name in after.items() if key == "resource_pool"}
     site = vcenter.site("east", "/DC0")
     cared = {"anti_affinity": "web", "ha_priority": "high"}
     nic = {"nics": [{"network": "DC0_DVPG0"}]}
-    site.power(made(site, "web-1", zone="DC0_C0", **cared, **nic), "on")
+    site.power(made(site, "web-1", zone="DC0_C0", **cared, **nic, **pool), "on")
     spec = normalise({"cpus": 1, "memory": "32 MiB", "disks": [{"size": "1 MiB"}], "tags": {"a": "1"}, **cared, **nic,
                       **after})
     desired = VM("web-1", "east", spec, mark=Mark(FLEET, "web-1"))

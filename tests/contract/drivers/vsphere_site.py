@@ -46,6 +46,25 @@ class VsphereWorld(World):
         super().__init__(driver, access)
         self.simulator = simulator
         self.content = past_muster(simulator)
+        self.gold = self.add_pool(self.root, "gold")
+        self.add_pool(self.gold, "web")
+        self.add_pool(self.root, "silver")
+
+    @property
+    def root(self) -> Any:
+        """The cluster's own resource pool."""
+        datacenter = next(one for one in self.content.rootFolder.childEntity if isinstance(one, vim.Datacenter))
+        return datacenter.hostFolder.childEntity[0].resourcePool
+
+    def add_pool(self, above: Any, name: str) -> Any:
+        """Somebody else makes a resource pool."""
+        root = self.root
+        return above.CreateResourcePool(name, vim.ResourceConfigSpec(
+            cpuAllocation=root.config.cpuAllocation, memoryAllocation=root.config.memoryAllocation))
+
+    def into_app(self, vm: VM, app: Any) -> None:
+        """Somebody else puts a VM into a vApp."""
+        app.MoveIntoResourcePool([self.inside(vm)])
 
     @property
     def inventory(self) -> list[Any]:

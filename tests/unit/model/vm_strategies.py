@@ -7,12 +7,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 from muster.model.fields import VM_FIELDS, Field
-from muster.model.patterns import CPUSET, IMAGE, LABEL, MAC, NAME, PLACE, TIME, URL_PATH, ZONE
+from muster.model.patterns import CPUSET, FOLDER, IMAGE, LABEL, MAC, NAME, PLACE, TIME, URL_PATH, ZONE
 
 # A few texts for each pattern, few enough that two draws often meet.
 TEXTS = {
     NAME: ["root", "disk1", "data", "nic0", "nic1", "a"],
     LABEL: ["blue", "user", "Fast.1", "x_y"],
+    FOLDER: ["gold", "shop/web 1"],
     PLACE: ["blue", "user", "VM Network", "datastore1 (1)"],
     IMAGE: ["debian-12", "debian-13"],
     MAC: ["52:54:00:12:34:56", "52:54:00:aa:bb:cc"],

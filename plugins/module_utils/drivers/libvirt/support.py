@@ -17,6 +17,7 @@ REFUSED = {
     "memory_reservation": "QEMU has no guaranteed part of memory",
     "memory_minimum": "libvirt has no lower bound for the balloon",
     "zone": "a libvirt site is one host and has no zones",
+    "resource_pool": "a libvirt site has no resource pools",
     "anti_affinity": "a libvirt site is one host, so VMs of a group cannot be kept apart",
     "ha_priority": "a libvirt site is one host and restarts nothing elsewhere",
 }
@@ -27,7 +28,7 @@ def check(vm: VM, site: str, hostname: str, remote: bool, options: Mapping[str, 
     refuse = refusing(vm, site)
     check_tiers(vm, options, refuse)
     for field, why in REFUSED.items():
-        if vm[field] not in (None, 0, "disabled"):
+        if vm[field] not in (None, 0, "", "disabled"):
             raise refuse(field, why)
     if vm["host"] and vm["host"] not in (hostname, hostname.split(".")[0]):
         raise refuse("host", f"the site's only host is '{hostname}'")

@@ -80,7 +80,8 @@ def _make(driver: ProxmoxDriver, plan: Plan, progress: Progress) -> VM:
             half = {"vmid": vmid, "node": node, "built": False}
             demolish(driver, replace(desired, uuid=plan.uuid, state=half), progress)
         raise
-    made = listing.current(driver.api, replace(desired, uuid=plan.uuid, state={"vmid": vmid, "node": node}))
+    made = listing.into(desired, desired["resource_pool"] or "")
+    made = listing.current(driver.api, replace(made, uuid=plan.uuid, state={"vmid": vmid, "node": node}))
     if desired["ha_priority"] == "medium" and not plan.isolated:
         driver.placement.manage(vmid, desired.name, True)
         made = listing.current(driver.api, made)
@@ -121,6 +122,7 @@ def _create(
         name=name,
         description=marks.notes(written),
         tags=marks.tags(""),
+        pool=desired["resource_pool"] or None,
         boot="order=scsi0" if desired["disks"] else None,
         **hardware(plan, driver),
         **firmware(driver, desired),
@@ -153,6 +155,7 @@ def _copy(
             full=1,
             storage=pool,
             target=node if node != home else None,
+            pool=plan.desired["resource_pool"] or None,
             description=marks.notes(written),
         ),
         name,
@@ -174,6 +177,7 @@ def _restore(
         vmid=vmid,
         archive=plan.archive,
         storage=driver.default_pool(name),
+        pool=plan.desired["resource_pool"] or None,
         name=name,
         description=marks.notes(written),
     )

@@ -52,6 +52,8 @@ def make(driver: ProxmoxDriver, desired: VM, actual: VM, change: Change, progres
     kind = change.keys[0]
     if kind == "host":
         driver.placement.migrate(actual, node, vmid, str(change.after), running, progress)
+    elif kind == "resource_pool":
+        driver.placement.put(vmid, name, str(change.after), progress)
     elif kind == "ha_priority":
         driver.placement.manage(vmid, name, change.after == "medium", running)
     elif kind == "disks" and change.keys[2:] in (("pool",), ("tier",)):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ...model.errors import nearest
 from ...model.fleet import Site
 from ...model.fleet_planner import VMPlan
 from ...model.planner import Change
@@ -83,6 +84,7 @@ class ProxmoxDriver(Driver):
         self.power_of = Power(self.api, self.tasks)
         self.room = Room(self.api)
         self._nodes: dict[str, bool] | None = None
+        self._pools: list[str] = []  # that were there when one was asked for
         self._sources: dict[str, listing.Resource] = {}  # the templates of a run, by what the fleet file calls them
         self._uuids: dict[int, str] = {}  # of each VM that was read, by its number
         try:
@@ -144,7 +146,7 @@ class ProxmoxDriver(Driver):
         return f"nodes/{node}/qemu/{vmid}", config, written
 
     def again(self, vm: VM) -> VM:
-        return listing.current(self.api, vm)
+        return listing.current(self.api, listing.pooled(self.api, vm))
 
     def path(self, vm: VM) -> str:
         """Where Proxmox has `vm` now."""
@@ -156,8 +158,25 @@ class ProxmoxDriver(Driver):
             self._nodes = self.placement.nodes()
         support.check(desired, self.site, self._nodes or {}, self.access.options)
         marks.check(desired, desired.mark or Mark("fleet", desired.name), self.site)
+        if desired["resource_pool"]:
+            self._check_pool(desired)
         pools = [self.pool_of(disk) for disk in desired["disks"] or ()]
         self.room.check(desired, pools, str(desired["host"] or self.placement.any(desired.name)))
+
+    def _check_pool(self, desired: VM) -> None:
+        """Raise Conflict for a pool that is not there, with the nearest name."""
+        pool = desired["resource_pool"]
+        if pool not in self._pools:
+            self._pools = self.placement.pools()
+        if pool not in self._pools:
+            raise Conflict(
+                f"its token is shown no pool '{pool}' of the cluster ({nearest(pool, self._pools).rstrip('?')}); "
+                "nothing was changed",
+                site=self.site,
+                vm=desired.name,
+                todo="Mend the fleet file, make the pool (pveum pool add), or give the token Pool.Audit and "
+                f"Pool.Allocate on /pool/{pool}",
+            )
 
     def check_run(self, plans: Sequence[VMPlan]) -> None:
         wanted = list[needs.Need]()
@@ -272,7 +291,8 @@ class ProxmoxDriver(Driver):
         self.settle_power(desired, listing.current(self.api, actual), restart, progress, force)
         if restart:
             self._mark(actual, ready=True, progress=progress)
-        return listing.current(self.api, actual)
+        pool = desired["resource_pool"] or actual["resource_pool"]
+        return listing.current(self.api, actual if pool is None else listing.into(actual, pool))
 
     def adopt(self, vm: VM, mark: Mark, owner: str | None = None) -> VM:
         node, vmid, config = listing.find(self.api, vm)

@@ -38,7 +38,8 @@ def _known(api: Api) -> list[dict[str, Any]]:
     found = api.get("cluster/resources", "list the VMs", type="vm")
     try:
         return [
-            {**one, "vmid": int(one["vmid"]), "node": str(one["node"])} for one in found if one["type"] == "qemu"
+            {**one, "vmid": int(one["vmid"]), "node": str(one["node"]), "pool": str(one.get("pool") or "")}
+            for one in found if one["type"] == "qemu"
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _unreadable(api, "the list of the VMs", None, error) from error
@@ -136,6 +137,8 @@ def _read(api: Api, resource: Resource, config: Mapping[str, Any], status: Resou
         "ha_priority": "medium" if resource.get("hastate") else "disabled",
         "power": "on" if power == "on" else "off",
     }
+    if "pool" in resource:
+        spec["resource_pool"] = resource["pool"]
     if config.get("balloon"):
         spec["memory_minimum"] = int(config["balloon"]) * text.MIB
     state: dict[str, Any] = {
@@ -254,10 +257,22 @@ def resource(api: Api, node: str, vmid: int, name: str) -> Resource:
 
 
 def current(api: Api, vm: VM) -> VM:
-    """The VM as it is now."""
+    """The VM as it is now, in the pool that `vm` says: Proxmox tells that with the whole cluster alone."""
     node, vmid, config = find(api, vm)
-    now = resource(api, node, vmid, vm.name)
+    pool = {} if vm["resource_pool"] is None else {"pool": vm["resource_pool"]}
+    now = {**resource(api, node, vmid, vm.name), **pool}
     return read(api, now, config, now)
+
+
+def pooled(api: Api, vm: VM) -> VM:
+    """`vm`, in the pool that it is in now."""
+    found = [one["pool"] for one in resources(api) if one["vmid"] == vm.state.get("vmid")]
+    return into(vm, found[0]) if found else vm
+
+
+def into(vm: VM, pool: str) -> VM:
+    """`vm`, said to be in this pool."""
+    return replace(vm, spec={**vm.spec, "resource_pool": pool})
 
 
 def snapshots(api: Api, vms: Sequence[VM]) -> dict[str, list[Snapshot]]:

@@ -91,6 +91,29 @@ class Placement:
         except NotFound:
             return None
 
+    def pools(self) -> list[str]:
+        """The pools of the cluster that the token is shown."""
+        return [str(one["poolid"]) for one in self.api.get("pools", "list the pools")]
+
+    def put(self, vmid: int, name: str, pool: str, progress: Progress) -> None:
+        """Put a VM into a pool, out of the one that it is in."""
+        doing = f"put the VM into the pool '{pool}'"
+        if vmid in self._members(pool, doing, name):
+            return  # an interrupted run did
+        progress(f"{name}: moving into the pool '{pool}'")
+        self.api.put("pools", doing, name, poolid=pool, vms=vmid, **{"allow-move": 1})
+        if vmid not in self._members(pool, doing, name):
+            raise Failed(
+                f"unable to {doing}: Proxmox reported no error, and yet it is not in there",
+                site=self.api.site,
+                vm=name,
+                todo="Look at the pool in Proxmox, then run again",
+            )
+
+    def _members(self, pool: str, doing: str, name: str) -> set[int]:
+        told = self.api.get("pools", doing, name, poolid=pool, type="qemu")
+        return {int(one["vmid"]) for its in told for one in its.get("members") or () if "vmid" in one}
+
     def manage(self, vmid: int, name: str, on: bool, running: bool = False) -> None:
         """Put a VM under the care of high availability, in the power that it has now, or take it out of it."""
         if on:

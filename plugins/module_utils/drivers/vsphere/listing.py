@@ -16,7 +16,7 @@ from . import mark as marks
 from .connection import Session
 from .reading import Found, Reader
 from .sdk import vim
-from .site import Places, kinds, slowest
+from .site import Places, kinds, pools, slowest
 
 _POWER = {"poweredOn": "on", "poweredOff": "off", "suspended": "paused"}
 PATHS = (
@@ -38,6 +38,7 @@ PATHS = (
     "guest.ipAddress",
     "guest.net",
     "guest.toolsRunningStatus",
+    "resourcePool",
     "runtime.connectionState",
     "runtime.host",
     "runtime.powerState",
@@ -59,6 +60,7 @@ class Around:
     networks: Mapping[str, str]
     care: Mapping[Any, placement.Care]  # by host
     mhz: Mapping[Any, int]  # by host: of a CPU of the slowest host of its cluster
+    pools: Mapping[Any, str]  # paths of resource pools, "" for a cluster's own
 
 
 def _around(found: Iterable[tuple[Any, Properties]]) -> Around:
@@ -80,6 +82,7 @@ def _around(found: Iterable[tuple[Any, Properties]]) -> Around:
         },
         {obj: cares[one["parent"]] for obj, one in hosts.items() if one.get("parent") in cares},
         {obj: mhz[one.get("parent")] for obj, one in hosts.items()},
+        pools(known),
     )
 
 
@@ -124,9 +127,8 @@ def some(session: Session, places: Places, wanted: Iterable[str]) -> list[VM]:
 
 
 def _paths(session: Session) -> tuple[str, ...]:
-    """What is read of a VM: what this vCenter knows, and its resource pool where the site is one."""
-    return (*PATHS, *(settings.MODERN_PATHS if session.modern else ()),
-            *(("resourcePool",) if len(session.place) > 2 else ()))  # fmt: skip
+    """What is read of a VM: what this vCenter knows."""
+    return (*PATHS, *(settings.MODERN_PATHS if session.modern else ()))
 
 
 def _ours(vm: VM, one: Properties) -> bool:
@@ -285,6 +287,8 @@ def _read(session: Session, obj: Any, one: Properties, near: Around, name: str) 
     if host in near.hosts:
         spec["host"], spec["zone"] = near.hosts[host], near.clusters[host]
         state["host"] = near.hosts[host]
+    if one.get("resourcePool") in near.pools:
+        spec["resource_pool"] = near.pools[one["resourcePool"]]
     mhz, held, uptime = (one.get(path) for path in _USE)
     if uptime:  # vCenter tells nothing else either until it has heard of the host
         busy = int(mhz or 0) / (cpus * near.mhz[host]) if near.mhz.get(host) else None

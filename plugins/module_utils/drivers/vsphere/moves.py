@@ -6,10 +6,10 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from ...model.vm import VM
-from ..driver import Failed, Progress
+from ..driver import Conflict, Failed, Progress
 from . import devices, listing
 from .sdk import vim
-from .site import Places
+from .site import Cluster, Places
 
 if TYPE_CHECKING:
     from .driver import VsphereDriver
@@ -55,6 +55,38 @@ def move(driver: VsphereDriver, desired: VM, actual: VM, progress: Progress) -> 
     return left
 
 
+def here(driver: VsphereDriver, actual: VM, pool: str | None = None) -> Cluster:
+    """The cluster that a VM is in, whatever its file says, with this resource pool of it."""
+    return driver.places.cluster(VM(actual.name, actual.site, {"host": actual["host"], "resource_pool": pool}))
+
+
+def move_into_pool(driver: VsphereDriver, desired: VM, actual: VM, progress: Progress) -> None:
+    """Move the VM to the resource pool that it names, on the host that it is on."""
+    obj, one, _written = driver.owned(actual, "move the VM")
+    path = str(desired["resource_pool"])
+    wanted = here(driver, listing.now(driver.session, obj, one), path).pool
+    if one.get("resourcePool") == wanted:
+        return
+    doing = f"move the VM into the resource pool '{path}'"
+    if isinstance(one.get("resourcePool"), vim.VirtualApp):
+        raise Conflict(
+            f"unable to {doing}: it is in a vApp, which it would leave; it was left there",
+            site=driver.site,
+            vm=actual.name,
+            todo="Take it out of the vApp in vCenter, or take resource_pool out of the fleet file",
+        )
+    progress(f"{actual.name}: moving into the resource pool '{path}'")
+    driver.session.do(doing, lambda: wanted.MoveIntoResourcePool([obj]), actual.name)
+    _obj, one, _written = driver.owned(actual, "move the VM")
+    if one.get("resourcePool") != wanted:
+        raise Failed(
+            f"unable to {doing}: vCenter reported it as done, yet it is elsewhere",
+            site=driver.site,
+            vm=actual.name,
+            todo="Look at the VM's tasks in vCenter, then run again",
+        )
+
+
 def move_disks(
     driver: VsphereDriver, desired: VM, actual: VM, names: Collection[str], progress: Progress
 ) -> None:
@@ -64,7 +96,7 @@ def move_disks(
         return
     obj, one, _written = driver.owned(actual, "move its disks")
     hardware, places = one.get("config.hardware.device") or (), driver.places
-    cluster = places.cluster(VM(actual.name, actual.site, {"host": listing.now(driver.session, obj, one)["host"]}))
+    cluster = here(driver, listing.now(driver.session, obj, one))
     drives = {disk.place: disk for disk in devices.disks(hardware)}
     wanted = {
         str(actual.state["disks"][disk["name"]]["place"]): driver.pool_of(disk, actual.name)

@@ -10,7 +10,7 @@ from ...model.fleet_planner import VMPlan
 from ...model.vm import VM
 from ..driver import Denied, Template
 from .changes import WHERE
-from .moves import PLACES
+from .moves import PLACES, here
 from .room import cluster_of, made, taken
 from .sdk import vim
 from .site import Cluster
@@ -32,6 +32,7 @@ BACKUP = ("VirtualMachine.State.CreateSnapshot", "VirtualMachine.State.RemoveSna
 REVERT = ("VirtualMachine.State.RevertToSnapshot", _MARK)
 _ON, _OFF = "VirtualMachine.Interact.PowerOn", "VirtualMachine.Interact.PowerOff"
 _SPACE, _NETWORK = "Datastore.AllocateSpace", "Network.Assign"
+_POOL = "Resource.AssignVMToPool"
 _TOLD = 6  # rights that one error names
 
 
@@ -97,8 +98,7 @@ class Needed:
                 self.add(folder, "", "VirtualMachine.Config.AddRemoveDevice")
             self.add(source, "its template" if right == "DeployTemplate" else "the VM that is copied",
                      f"VirtualMachine.Provisioning.{right}")  # fmt: skip
-        self.add(cluster.pool, f"the resource pool of '{cluster.name}'", "Resource.AssignVMToPool",
-                 *(["VApp.Import"] if content else ()))  # fmt: skip
+        self.pool(cluster, *(["VApp.Import"] if content else ()))
         self._places(cluster, plan, [str(nic["network"]) for nic in desired["nics"] or ()])
 
     def _change(self, plan: VMPlan) -> None:
@@ -125,7 +125,10 @@ class Needed:
             self.add(obj, "", _migrate(on))
             there = self.driver.places.cluster(desired)
             if actual["host"] not in there.hosts:
-                self.add(there.pool, f"the resource pool of '{there.name}'", "Resource.AssignVMToPool")
+                self.pool(there)
+        if "resource_pool" in kinds:
+            self.pool(here(self.driver, actual, desired["resource_pool"]))
+            self.add(obj, "", _POOL)
         cluster = cluster_of(self.driver, plan)
         if cluster is not None:
             self._places(cluster, plan, networks)
@@ -150,6 +153,11 @@ class Needed:
         for name in networks:
             if name in cluster.ports:
                 self.add(cluster.ports[name], f"the network '{name}'", _NETWORK)
+
+    def pool(self, cluster: Cluster, *rights: str) -> None:
+        """What takes a VM into the resource pool of the cluster in which it is made, or into which it moves."""
+        path = next((path for path, obj in cluster.pools.items() if obj == cluster.pool), "")
+        self.add(cluster.pool, f"the resource pool {path and repr(path) + ' '}of '{cluster.name}'", _POOL, *rights)
 
     def care(self, cluster: Cluster) -> None:
         self.add(cluster.obj, f"the cluster '{cluster.name}'", "Host.Inventory.EditCluster")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -44,7 +44,7 @@ class Cluster:
 
     name: str
     datacenter: Any
-    pool: Any
+    pool: Any  # in which VMs are made
     hosts: Mapping[str, Any]
     datastores: Mapping[str, Any]
     networks: Mapping[str, Any]  # name → backing of a NIC
@@ -53,6 +53,7 @@ class Cluster:
     mhz: int  # of a CPU of its slowest host, of which `cpu_reservation` and `cpu_limit` are shares; 0 where none tells
     obj: Any = None  # the cluster itself
     ports: Mapping[str, Any] = field(default_factory=dict)  # networks by name
+    pools: Mapping[str, Any] = field(default_factory=dict)  # resource pools of the site by path
 
     def fits(self, vm: VM) -> bool:
         """Whether the VM's zone and host are here."""
@@ -187,8 +188,8 @@ class Places:
         one = found[its_own]
         pool = one.get("resourcePool")
         for name in self.session.place[2:]:
-            pools = [obj for obj, its in found.items() if isinstance(obj, vim.ResourcePool) and its["parent"] == pool]
-            below = {_name(found[obj]): obj for obj in pools}
+            below = {_name(its): obj for obj, its in found.items()
+                     if isinstance(obj, vim.ResourcePool) and its["parent"] == pool}  # fmt: skip
             if name not in below:
                 raise self._none("resource pool", name, below)
             pool = below[name]
@@ -198,18 +199,20 @@ class Places:
 
         ports = named("network")
         networks = {name: _backing(name, obj, found) for name, obj in ports.items()}
+        inside = {path: its for its, path in pools(found).items() if path and _below(found, its, pool)}
         care, hosts = care_of(one.get("configurationEx")), named("host")
         free = {name: _free(found[obj]) for name, obj in sorted(hosts.items()) if _ready(found[obj])}
         mhz = slowest(found[obj] for obj in hosts.values())
         stores = named("datastore")
-        return Cluster(_name(one), datacenter, pool, hosts, stores, networks, care, free, mhz, its_own, ports)
+        return Cluster(_name(one), datacenter, pool, hosts, stores, networks, care, free, mhz, its_own, ports, inside)
 
     def cluster(self, vm: VM) -> Cluster:
-        """The cluster that a VM is made in: that of its `zone` or `host`, that of the uri, or the only one."""
+        """The cluster that a VM is made in: that of its `zone` or `host`, that of the uri, or the only one; its `pool`
+        is the one that the VM names. Raises NotFound, with the nearest name of a pool, and Ambiguous."""
         known = self.clusters()
         found = [one for one in known if one.fits(vm)]
         if len(found) == 1:
-            return found[0]
+            return self._pooled(found[0], vm) if vm["resource_pool"] else found[0]
         names = ", ".join(sorted(one.name for one in known)) or "none"
         if not found:
             raise NotFound(
@@ -224,6 +227,11 @@ class Places:
             vm=vm.name,
             todo="Name one as the VM's zone, or in the site's uri: https://vcenter/datacenter/cluster",
         )
+
+    def _pooled(self, cluster: Cluster, vm: VM) -> Cluster:
+        own = "/".join(self.session.place[2:])
+        what = f"resource pool of the site, which is '{own}' and what is below, by the path" if own else "resource pool"
+        return replace(cluster, pool=self._of(cluster.pools, vm["resource_pool"], what, cluster, vm.name))
 
     def host(self, cluster: Cluster, vm: VM) -> Any:
         """The host that a VM is put on: the one that it names; None where DRS chooses. Without DRS vCenter wants to be
@@ -258,9 +266,10 @@ class Places:
         return known[name]
 
     def check(self, vm: VM, pools: Iterable[str]) -> None:
-        """Raise Conflict where a folder, a datastore or a network is missing, with the nearest name."""
-        cluster = self.cluster(vm)
+        """Raise Conflict where a resource pool, a folder, a datastore or a network is missing, with the nearest name.
+        """
         try:
+            cluster = self.cluster(vm)
             self.folder(cluster, vm.name)
             for pool in pools:
                 self.datastore(cluster, pool, vm.name)
@@ -278,6 +287,30 @@ def _datacenter(obj: Any, found: Mapping[Any, Mapping[str, Any]], centers: Mappi
             (center for center, its in centers.items() if its.get("hostFolder") == up), None
         )
     return up
+
+
+def pools(found: Mapping[Any, Mapping[str, Any]]) -> dict[Any, str]:
+    """The path of each resource pool below its cluster's own, which is "". A vApp has none, nor what is in one."""
+    roots = {one.get("resourcePool") for obj, one in found.items() if isinstance(obj, vim.ComputeResource)}
+    known = {obj: one for obj, one in found.items()
+             if isinstance(obj, vim.ResourcePool) and not isinstance(obj, vim.VirtualApp)}  # fmt: skip
+    paths = {}
+    for obj in known:
+        names = list[str]()
+        up: Any = obj
+        while up in known and up not in roots:
+            names.append(_name(known[up]))
+            up = known[up].get("parent")
+        if up in roots:
+            paths[obj] = "/".join(reversed(names))
+    return paths
+
+
+def _below(found: Mapping[Any, Mapping[str, Any]], pool: Any, top: Any) -> bool:
+    """Whether a resource pool is `top`, or below it."""
+    while pool is not None and pool != top:
+        pool = found.get(pool, {}).get("parent")
+    return pool is not None
 
 
 def slowest(hosts: Iterable[Mapping[str, Any]]) -> int:

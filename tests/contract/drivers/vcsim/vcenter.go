@@ -253,6 +253,27 @@ func relocate(vm *VirtualMachine, spec *types.VirtualMachineRelocateSpec) types.
 	return nil
 }
 
+// MoveIntoResourcePool takes VMs of its cluster in; each stays on its host.
+func (p *ResourcePool) MoveIntoResourcePool(req *types.MoveIntoResourcePool) soap.HasFault {
+	for _, ref := range req.List {
+		vm, ok := Map.Get(ref).(*VirtualMachine)
+		if !ok || clusterOf(*vm.ResourcePool) != clusterOf(p.Self) {
+			return &methods.MoveIntoResourcePoolBody{Fault_: Fault("", &types.InvalidArgument{InvalidProperty: "list"})}
+		}
+		if from, ok := Map.Get(*vm.ResourcePool).(*ResourcePool); ok {
+			Map.RemoveReference(from, &from.Vm, vm.Self)
+		}
+		p.Vm = append(p.Vm, vm.Self) // the call holds the pool's lock already
+		Map.Update(vm, []types.PropertyChange{{Name: "resourcePool", Val: &p.Self}})
+	}
+	return &methods.MoveIntoResourcePoolBody{Res: &types.MoveIntoResourcePoolResponse{}}
+}
+
+// MoveIntoResourcePool takes VMs into a vApp.
+func (a *VirtualApp) MoveIntoResourcePool(req *types.MoveIntoResourcePool) soap.HasFault {
+	return (&ResourcePool{ResourcePool: a.ResourcePool}).MoveIntoResourcePool(req)
+}
+
 // setExtraConfig writes one option: a key is there once, and an empty value takes it away. What the simulator's own
 // `SET.` cannot set, as it is no text, is set by options of ours.
 func (vm *VirtualMachine) setExtraConfig(option types.BaseOptionValue) {
