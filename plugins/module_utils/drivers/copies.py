@@ -7,7 +7,8 @@ from typing import Any
 
 from ..model.vm import VM
 
-WHERE_IT_RUNS = ("host", "ha_priority", "power")  # is no part of a copy, where the platform reports it
+# What is no part of a copy, where the platform reports it.
+WHERE_IT_RUNS = ("host", "resource_pool", "folder", "ha_priority", "power")
 
 
 def spec_of_copy(source: VM, desired: VM, without: Collection[str] = ()) -> dict[str, Any]:

@@ -160,6 +160,8 @@ VM_FIELDS: dict[str, Field] = {
     "host": field("str", "Host that the VM must run on.", pattern=PLACE, told=True),
     "resource_pool": field("str", "Resource pool: its path below the cluster's own (vSphere), or a pool of the cluster "
                            "(Proxmox). The site's own if unset.", pattern=FOLDER, told=True, example="gold/web"),
+    "folder": field("str", "Folder of the VM: its path below the datacenter's folder of VMs. The site's own if unset.",
+                    pattern=FOLDER, told=True, example="shop/web"),
     "anti_affinity": field("str", "Group whose VMs must not share a host.", pattern=LABEL),
     "ha_priority": field("str", "Priority at which high availability restarts the VM.",
                          choices=["disabled", "low", "medium", "high"]),

@@ -35,6 +35,7 @@ class LibvirtWorld(World):
             "zone",
             "host",
             "resource_pool",
+            "folder",
             "anti_affinity",
             "ha_priority",
             "disks.tier",

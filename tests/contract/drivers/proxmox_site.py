@@ -31,6 +31,7 @@ class ProxmoxWorld(World):
             "memory_limit",
             "zone",
             "host",
+            "folder",
             "anti_affinity",
             "ha_priority",
             "disks.tier",

@@ -60,6 +60,9 @@ CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "no limit of memory": ({"memory_limit": "24 MiB"}, {"memory_limit": 0}, "live"),
     "into a pool": ({}, {"resource_pool": "gold"}, "live"),
     "another pool": ({"resource_pool": "gold"}, {"resource_pool": "gold/web"}, "live"),
+    "into a folder": ({}, {"folder": "shop"}, "live"),
+    "another folder and pool": (
+        {"folder": "shop/web", "resource_pool": "gold"}, {"folder": "shop", "resource_pool": "silver"}, "live"),
     "memory by a DIMM": (BIG, {"memory": "192 MiB"}, "live"),
     "memory by less than a DIMM": (BIG, {"memory": "96 MiB"}, "power_cycle"),
     "less memory": (BIG, {"memory": "32 MiB"}, "power_cycle"),

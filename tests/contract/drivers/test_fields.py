@@ -33,6 +33,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "zone": {"zone": "west"},
     "host": {"host": "another-host"},
     "resource_pool": {"resource_pool": "gold"},
+    "folder": {"folder": "shop/web"},
     "anti_affinity": {"anti_affinity": "web"},
     "ha_priority": {"ha_priority": "high"},
     "tags": {"tags": {"owner": "shop"}},

@@ -84,6 +84,7 @@ def move(world: VsphereWorld, driver: Driver, name: str, spec: dict[str, Any] = 
 
 HOST = {**BEFORE, "host": "DC0_C0_H1"}
 POOL = {**BEFORE, "resource_pool": "gold/web"}
+FOLDER = {**BEFORE, "folder": "shop/web"}
 CLUSTER: dict[str, Any] = {
     "disks": [{"size": "1 MiB"}], "nics": [{"network": "VM Network"}], "zone": "DC0_C0", "anti_affinity": "web",
     "ha_priority": "high",
@@ -227,6 +228,11 @@ OPERATIONS: dict[str, Operation] = {
     "move into a pool": Operation(
         lambda world, driver, name: move(world, driver, name, POOL),
         lambda world, name: planned(world, name, **POOL, power="on"),
+        existing(on=True),
+    ),
+    "move into a folder": Operation(
+        lambda world, driver, name: move(world, driver, name, FOLDER),
+        lambda world, name: planned(world, name, **FOLDER, power="on"),
         existing(on=True),
     ),
     "move to another cluster": Operation(

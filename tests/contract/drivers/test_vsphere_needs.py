@@ -124,6 +124,7 @@ RUNS: dict[str, tuple[bool, dict[str, Any], tuple[str, ...]]] = {
     "another datastore": (True, {"disks": [{"size": "1 MiB", "pool": "LocalDS_1"}]}, (
         CYCLE[0], "Resource.HotMigrate", "Datastore.AllocateSpace")),
     "another host": (True, {**DISK, "host": "another"}, (CYCLE[0], "Resource.HotMigrate")),
+    "another folder": (True, {**DISK, "folder": "shop"}, (CYCLE[0], f"{INVENTORY}Move")),
     "another pool": (True, {**DISK, "resource_pool": "gold"}, (CYCLE[0], "Resource.AssignVMToPool")),
     "stop": (True, {**DISK, "power": "off"}, (CYCLE[1],)),
 }  # fmt: skip

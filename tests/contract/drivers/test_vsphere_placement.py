@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -296,22 +297,14 @@ def test_a_vm_of_a_vapp_tells_no_pool_and_stays_there(world: VsphereWorld) -> No
         world.driver.apply(desired, vm, changes)
 
 
-def folders(world: VsphereWorld, *path: str) -> Any:
-    """Somebody else makes folders of VMs, one below the other; the last of them."""
-    (datacenter,) = (one for one in world.content.rootFolder.childEntity if isinstance(one, vim.Datacenter))
-    made = datacenter.vmFolder
-    for name in path:
-        made = made.CreateFolder(name)
-    return made
-
-
 def into(world: VsphereWorld, folder: str) -> Any:
     """A driver of a site that names a folder."""
     return open_site(Site("vc", "vsphere", {**world.access.options, "folder": folder}))
 
 
 def test_vms_are_made_in_the_folder_of_the_site_and_found_wherever_they_are_moved(world: VsphereWorld) -> None:
-    web, other = folders(world, "shop", "web/1"), folders(world, "archive")
+    web, other = world.folders("shop", "web"), world.folders("archive")
+    web.Rename("web/1")
     world.template()
     with pytest.raises(Conflict, match="there is no folder"):  # a slash of a name is none of the path
         into(world, "shop/web/1").check(world.wanted("a", **DISK))
@@ -324,6 +317,7 @@ def test_vms_are_made_in_the_folder_of_the_site_and_found_wherever_they_are_move
         made.append(driver.clone(made[0], cloned, world.mark(cloned)))
         assert [world.inside(vm).parent for vm in made] == [web, web, web]
         done(other.MoveIntoFolder_Task([world.inside(vm) for vm in made]))
+        made = [replace(vm, spec={**vm.spec, "folder": "archive"}) for vm in made]
         assert [driver.get(str(vm.uuid)) for vm in made] == made
         assert [world.changes(desired) for desired in (empty, copied, cloned)] == [[], [], []]
         assert driver.create(empty, world.mark(empty), None) == made[0]  # a retry makes no second one in the folder
@@ -336,13 +330,35 @@ def test_vms_are_made_in_the_folder_of_the_site_and_found_wherever_they_are_move
         driver.close()
 
 
+def test_vms_are_made_in_the_folder_that_they_name_and_moved_back_into_it(world: VsphereWorld) -> None:
+    web, other = world.folders("shop", "web"), world.folders("archive")
+    world.template()
+    driver = into(world, "archive")
+    try:
+        for name, image in (("a", None), ("b", Template("debian-12", "debian"))):
+            desired = world.wanted(name, **DISK, folder="shop/web")
+            vm = driver.create(desired, world.mark(desired), image)
+            assert (vm["folder"], world.inside(vm).parent) == ("shop/web", web)
+        copy = world.wanted("c", **DISK)  # it is no part of a copy
+        assert world.inside(driver.clone(vm, copy, world.mark(copy))).parent == other
+        done(other.MoveIntoFolder_Task([world.inside(vm)]))
+        assert [(change.field, change.before) for change in world.changes(desired)] == [("folder", "archive")]
+        assert change(world, vm, folder="shop/web")["folder"] == "shop/web"
+        assert world.inside(vm).parent == web
+        missing = world.wanted("b", **DISK, folder="shop/wbe")
+        with pytest.raises(Conflict, match=r"no folder of VMs 'shop/wbe' \(did you mean 'web'\)") as caught:
+            driver.check(missing)
+        assert "Mend its folder" in str(caught.value.todo)
+    finally:
+        driver.close()
+
+
 @pytest.mark.parametrize(("folder", "words"), [
     ("shop/wbe", r"no folder of VMs 'shop/wbe' \(did you mean 'web'\); nothing was changed"),
     ("web", "no folder of VMs 'web'"),
     ("shop/web/deep", "no folder of VMs 'shop/web/deep'"),
 ])  # fmt: skip
 def test_a_folder_that_is_not_there(world: VsphereWorld, folder: str, words: str) -> None:
-    folders(world, "shop", "web")
     before = world.picture()
     driver = into(world, folder)
     desired = world.wanted("a", **DISK)

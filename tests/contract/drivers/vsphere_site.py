@@ -49,6 +49,16 @@ class VsphereWorld(World):
         self.gold = self.add_pool(self.root, "gold")
         self.add_pool(self.gold, "web")
         self.add_pool(self.root, "silver")
+        self.folders("shop", "web")
+
+    def folders(self, *path: str) -> Any:
+        """The last of these folders of VMs, one below the other; somebody else makes what is not there."""
+        (datacenter,) = (one for one in self.content.rootFolder.childEntity if isinstance(one, vim.Datacenter))
+        found = datacenter.vmFolder
+        for name in path:
+            below = {one.name: one for one in found.childEntity if isinstance(one, vim.Folder)}
+            found = below.get(name) or found.CreateFolder(name)
+        return found
 
     @property
     def root(self) -> Any:

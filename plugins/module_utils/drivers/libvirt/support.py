@@ -18,6 +18,7 @@ REFUSED = {
     "memory_minimum": "libvirt has no lower bound for the balloon",
     "zone": "a libvirt site is one host and has no zones",
     "resource_pool": "a libvirt site has no resource pools",
+    "folder": "libvirt has no folders of VMs",
     "anti_affinity": "a libvirt site is one host, so VMs of a group cannot be kept apart",
     "ha_priority": "a libvirt site is one host and restarts nothing elsewhere",
 }

@@ -16,6 +16,7 @@ REFUSED = {
     "memory_reservation": "Proxmox guarantees no part of a VM's memory",
     "memory_limit": "Proxmox gives a VM all of its memory, and limits none",
     "zone": "a Proxmox site is one cluster and has no zones",
+    "folder": "Proxmox has no folders of VMs; its pools are named as resource_pool",
     "anti_affinity": "this driver writes no rules of high availability yet",
 }
 
@@ -26,7 +27,7 @@ def check(vm: VM, site: str, nodes: Mapping[str, bool], options: Mapping[str, An
     refuse = refusing(vm, site)
     check_tiers(vm, options, refuse)
     for field, why in REFUSED.items():
-        if vm[field] not in (None, 0):
+        if vm[field] not in (None, 0, ""):
             raise refuse(field, why)
     if len(vm.name) > 63 or vm.name.endswith("-"):
         raise refuse("name", "Proxmox takes DNS names, which do not end in '-'")

@@ -170,7 +170,7 @@ def _create(
     spec = _spec(driver, plan, cluster, wanted)
     for disk in desired["disks"] or ():
         progress(f"{name}: making the disk '{disk['name']}' of {format_size(disk['size'])}")
-    folder, host = driver.places.folder(cluster, name), driver.places.host(cluster, desired)
+    folder, host = driver.places.folder(cluster, desired), driver.places.host(cluster, desired)
     return driver.tasks.run("make the VM", lambda: folder.CreateVM_Task(spec, cluster.pool, host), name, progress)
 
 
@@ -204,7 +204,7 @@ def _copy(
     spec = vim.vm.CloneSpec(
         location=location, template=False, powerOn=False, config=vim.vm.ConfigSpec(**wanted)
     )
-    folder = driver.places.folder(cluster, name)
+    folder = driver.places.folder(cluster, desired)
     progress(f"{name}: copying {plan.title}")
     doing = f"copy '{plan.title}'"
     return driver.tasks.run(doing, lambda: plan.source.CloneVM_Task(folder, name, spec), name, progress)

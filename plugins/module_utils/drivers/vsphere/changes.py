@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _PROCESSOR = ("cpus", "cpu_topology")
 _HARDWARE = (*_PROCESSOR, "cpu_reservation", "cpu_limit", "memory", "memory_reservation", "memory_limit")
 WHERE = ("zone", "host")
-_ELSEWHERE = (*WHERE, "resource_pool", "anti_affinity", "ha_priority")  # not of the VM's own configuration
+_ELSEWHERE = (*WHERE, "resource_pool", "folder", "anti_affinity", "ha_priority")  # not of the VM's own configuration
 
 
 def refine(change: Change, actual: VM, places: Places) -> str:

@@ -64,7 +64,7 @@ def bring(driver: VsphereDriver, plan: Plan, cluster: Cluster, spec: Any, progre
     wanted = [
         (item, lease.place_of(drives[place].device, added)) for item, place in plan.devices.items() if place in drives
     ]
-    folder, host = driver.places.folder(cluster, name), driver.places.host(cluster, plan.desired)
+    folder, host = driver.places.folder(cluster, plan.desired), driver.places.host(cluster, plan.desired)
     with tempfile.TemporaryDirectory(prefix="muster-restore-") as scratch:
         streams = {}
         for item, path in plan.contents.items():

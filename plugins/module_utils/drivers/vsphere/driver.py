@@ -30,7 +30,7 @@ from ..ownership import Written, identity, not_owned, taken_over
 from . import backup, build, changes, contents, devices, listing, restore, rights, room, support, survey
 from . import mark as marks
 from .connection import Session
-from .moves import PLACES, move, move_disks, move_into_pool
+from .moves import PLACES, move, move_disks, move_into_folder, move_into_pool
 from .placement import Placement
 from .plan import Plan, cloudinit
 from .power import Power
@@ -214,6 +214,8 @@ class VsphereDriver(Driver):
             cared |= {key: str(desired[key]) for key in ("anti_affinity", "ha_priority") if desired[key]}
         if "resource_pool" in kinds:
             move_into_pool(self, desired, actual, progress)
+        if "folder" in kinds:
+            move_into_folder(self, desired, actual, progress)
         move_disks(self, desired, actual, [change.keys[1] for change in todo if change.keys[2:] in PLACES], progress)
         obj, one, written = self.owned(actual, "change the VM")
         group, priority = cared.get("anti_affinity"), cared.get("ha_priority")

@@ -16,7 +16,7 @@ from . import mark as marks
 from .connection import Session
 from .reading import Found, Reader
 from .sdk import vim
-from .site import Places, kinds, pools, slowest
+from .site import Places, folders, kinds, pools, slowest
 
 _POWER = {"poweredOn": "on", "poweredOff": "off", "suspended": "paused"}
 PATHS = (
@@ -38,6 +38,7 @@ PATHS = (
     "guest.ipAddress",
     "guest.net",
     "guest.toolsRunningStatus",
+    "parent",
     "resourcePool",
     "runtime.connectionState",
     "runtime.host",
@@ -61,6 +62,7 @@ class Around:
     care: Mapping[Any, placement.Care]  # by host
     mhz: Mapping[Any, int]  # by host: of a CPU of the slowest host of its cluster
     pools: Mapping[Any, str]  # paths of resource pools, "" for a cluster's own
+    folders: Mapping[Any, str]  # paths of folders of VMs, "" for a datacenter's own
 
 
 def _around(found: Iterable[tuple[Any, Properties]]) -> Around:
@@ -83,6 +85,7 @@ def _around(found: Iterable[tuple[Any, Properties]]) -> Around:
         {obj: cares[one["parent"]] for obj, one in hosts.items() if one.get("parent") in cares},
         {obj: mhz[one.get("parent")] for obj, one in hosts.items()},
         pools(known),
+        folders(known),
     )
 
 
@@ -289,6 +292,8 @@ def _read(session: Session, obj: Any, one: Properties, near: Around, name: str) 
         state["host"] = near.hosts[host]
     if one.get("resourcePool") in near.pools:
         spec["resource_pool"] = near.pools[one["resourcePool"]]
+    if one.get("parent") in near.folders:
+        spec["folder"] = near.folders[one["parent"]]
     mhz, held, uptime = (one.get(path) for path in _USE)
     if uptime:  # vCenter tells nothing else either until it has heard of the host
         busy = int(mhz or 0) / (cpus * near.mhz[host]) if near.mhz.get(host) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...model.vm import VM
 from ..driver import Conflict, Failed, Progress
@@ -77,8 +77,25 @@ def move_into_pool(driver: VsphereDriver, desired: VM, actual: VM, progress: Pro
         )
     progress(f"{actual.name}: moving into the resource pool '{path}'")
     driver.session.do(doing, lambda: wanted.MoveIntoResourcePool([obj]), actual.name)
+    _arrived(driver, actual, "resourcePool", wanted, doing)
+
+
+def move_into_folder(driver: VsphereDriver, desired: VM, actual: VM, progress: Progress) -> None:
+    """Move the VM to the folder that it names."""
+    obj, one, _written = driver.owned(actual, "move the VM")
+    wanted = driver.places.folder(here(driver, listing.now(driver.session, obj, one)), desired)
+    if one.get("parent") == wanted:
+        return
+    doing = f"move the VM into the folder '{desired['folder']}'"
+    progress(f"{actual.name}: moving into the folder '{desired['folder']}'")
+    driver.tasks.run(doing, lambda: wanted.MoveIntoFolder_Task([obj]), actual.name, progress)
+    _arrived(driver, actual, "parent", wanted, doing)
+
+
+def _arrived(driver: VsphereDriver, actual: VM, path: str, wanted: Any, doing: str) -> None:
+    """Raise Failed where the VM is not where it was moved to."""
     _obj, one, _written = driver.owned(actual, "move the VM")
-    if one.get("resourcePool") != wanted:
+    if one.get(path) != wanted:
         raise Failed(
             f"unable to {doing}: vCenter reported it as done, yet it is elsewhere",
             site=driver.site,

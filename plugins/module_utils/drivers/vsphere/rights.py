@@ -32,7 +32,7 @@ BACKUP = ("VirtualMachine.State.CreateSnapshot", "VirtualMachine.State.RemoveSna
 REVERT = ("VirtualMachine.State.RevertToSnapshot", _MARK)
 _ON, _OFF = "VirtualMachine.Interact.PowerOn", "VirtualMachine.Interact.PowerOff"
 _SPACE, _NETWORK = "Datastore.AllocateSpace", "Network.Assign"
-_POOL = "Resource.AssignVMToPool"
+_POOL, _ENTER = "Resource.AssignVMToPool", "VirtualMachine.Inventory.Move"
 _TOLD = 6  # rights that one error names
 
 
@@ -85,9 +85,8 @@ class Needed:
         of an image, or empty."""
         desired = plan.vm
         cluster = self.driver.places.cluster(desired)
-        folder, home = self.driver.places.folder(cluster, desired.name), "/".join(self.driver.session.folder) or "vm"
         inventory = "Create" if source is None else "CreateFromExisting"
-        self.add(folder, f"the folder '{home}'", f"VirtualMachine.Inventory.{inventory}", _MARK)
+        folder = self.folder(cluster, desired, f"VirtualMachine.Inventory.{inventory}", _MARK)
         if desired["disks"] and source is None:
             self.add(folder, "", "VirtualMachine.Config.AddNewDisk")
         if desired["power"] != "off":
@@ -126,6 +125,9 @@ class Needed:
             there = self.driver.places.cluster(desired)
             if actual["host"] not in there.hosts:
                 self.pool(there)
+        if "folder" in kinds:
+            self.folder(here(self.driver, actual), desired, _ENTER)
+            self.add(obj, "", _ENTER)
         if "resource_pool" in kinds:
             self.pool(here(self.driver, actual, desired["resource_pool"]))
             self.add(obj, "", _POOL)
@@ -153,6 +155,13 @@ class Needed:
         for name in networks:
             if name in cluster.ports:
                 self.add(cluster.ports[name], f"the network '{name}'", _NETWORK)
+
+    def folder(self, cluster: Cluster, desired: VM, *rights: str) -> Any:
+        """What takes a VM into its folder: that folder."""
+        found = self.driver.places.folder(cluster, desired)
+        path = desired["folder"] or "/".join(self.driver.session.folder) or "vm"
+        self.add(found, f"the folder '{path}'", *rights)
+        return found
 
     def pool(self, cluster: Cluster, *rights: str) -> None:
         """What takes a VM into the resource pool of the cluster in which it is made, or into which it moves."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import unquote
@@ -164,22 +164,24 @@ class Places:
             raise missing
         return found
 
-    def folder(self, cluster: Cluster, vm: str) -> Any:
-        """The folder that VMs are made in: that of the cluster's datacenter, or the one below it that the site names.
-        Raises NotFound with the nearest name."""
+    def folder(self, cluster: Cluster, vm: VM) -> Any:
+        """The folder that a VM is made in: that of the cluster's datacenter, or the one below it that the VM, or the
+        site, names. Raises NotFound with the nearest name."""
         return self._home(cluster.datacenter, vm)
 
-    def _home(self, datacenter: Any, vm: str | None = None) -> Any:
-        found = self._folders[datacenter]
-        for name in self.session.folder:
+    def _home(self, datacenter: Any, vm: VM | None = None) -> Any:
+        found, own = self._folders[datacenter], vm["folder"] if vm is not None else None
+        path = own.split("/") if own else self.session.folder
+        for name in path:
             below = self._below.get(found, {})
             if name not in below:
                 raise NotFound(
-                    f"there is no folder of VMs '{'/'.join(self.session.folder)}' "
+                    f"there is no folder of VMs '{'/'.join(path)}' "
                     f"({nearest(name, below).rstrip('?')}); nothing was changed",
                     site=self.session.site,
-                    vm=vm,
-                    todo=f"Mend sites.{self.session.site}.folder, or make the folder in vCenter",
+                    vm=vm.name if vm is not None else None,
+                    todo=f"Mend {'its folder' if own else f'sites.{self.session.site}.folder'}, or make the folder in "
+                    "vCenter",
                 )
             found = below[name]
         return found
@@ -270,7 +272,7 @@ class Places:
         """
         try:
             cluster = self.cluster(vm)
-            self.folder(cluster, vm.name)
+            self.folder(cluster, vm)
             for pool in pools:
                 self.datastore(cluster, pool, vm.name)
             for nic in vm["nics"] or ():
@@ -292,8 +294,18 @@ def _datacenter(obj: Any, found: Mapping[Any, Mapping[str, Any]], centers: Mappi
 def pools(found: Mapping[Any, Mapping[str, Any]]) -> dict[Any, str]:
     """The path of each resource pool below its cluster's own, which is "". A vApp has none, nor what is in one."""
     roots = {one.get("resourcePool") for obj, one in found.items() if isinstance(obj, vim.ComputeResource)}
-    known = {obj: one for obj, one in found.items()
-             if isinstance(obj, vim.ResourcePool) and not isinstance(obj, vim.VirtualApp)}  # fmt: skip
+    return _paths({obj: one for obj, one in found.items()
+                   if isinstance(obj, vim.ResourcePool) and not isinstance(obj, vim.VirtualApp)}, roots)  # fmt: skip
+
+
+def folders(found: Mapping[Any, Mapping[str, Any]]) -> dict[Any, str]:
+    """The path of each folder below its datacenter's folder of VMs, which is ""."""
+    roots = {one.get("vmFolder") for obj, one in found.items() if isinstance(obj, vim.Datacenter)}
+    return _paths({obj: one for obj, one in found.items() if isinstance(obj, vim.Folder)}, roots)
+
+
+def _paths(known: Mapping[Any, Mapping[str, Any]], roots: Collection[Any]) -> dict[Any, str]:
+    """The path of each of `known` that is below one of `roots`, or is one."""
     paths = {}
     for obj in known:
         names = list[str]()
