@@ -25,13 +25,14 @@ _MBIT = 125_000  # bytes per second
 class VSphereVendorStack(VendorStack):
     """A `FleetStack` whose VMs are ``vsphere_virtual_machine``, cloned from the site's templates into one cluster.
 
-    Datacenter, cluster, datastores, networks, hosts, tags and their categories are there already and are looked up by
-    name. The password comes from ``VSPHERE_USER`` and ``VSPHERE_PASSWORD``.
+    Datacenter, cluster, resource pools, datastores, networks, hosts, tags and their categories are there already and are
+    looked up by name, folders are named. The password comes from ``VSPHERE_USER`` and ``VSPHERE_PASSWORD``.
     """
 
     platform = vendor = "vsphere"
     says = {"image": (), "cpus": (), "cpu_topology": (), "memory": (),  # noqa: RUF012 - a class's constant
-            "memory_reservation": (), "firmware": (), "secure_boot": (), "host": (), "anti_affinity": (), "tags": (),
+            "memory_reservation": (), "memory_limit": (), "firmware": (), "secure_boot": (), "host": (),
+            "resource_pool": (), "folder": (), "anti_affinity": (), "tags": (),
             "disks": ("name", "size", "pool", "tier", "iops_limit"),
             "nics": ("name", "network", "mac", "bandwidth_limit")}
 
@@ -94,10 +95,12 @@ class VSphereVendorStack(VendorStack):
             "memory": whole(self, vm, "memory", vm["memory"], MIB, "MiB") if vm["memory"] else None,
             "memory_reservation": whole(self, vm, "memory_reservation", vm["memory_reservation"], MIB, "MiB")
             if vm["memory_reservation"] else None,
+            "memory_limit": whole(self, vm, "memory_limit", vm["memory_limit"], MIB, "MiB")
+            if vm["memory_limit"] else None,
             "firmware": _FIRMWARE.get(vm["firmware"]),
             "efi_secure_boot_enabled": vm["secure_boot"],
-            "resource_pool_id": self.find("vsphere_compute_cluster", self.cluster, "resource_pool_id"),
-            "folder": escaped(site["folder"]) if site["folder"] else None,
+            "resource_pool_id": self._pool(vm["resource_pool"]),
+            "folder": escaped(vm["folder"] or site["folder"] or "") or None,
             "host_system_id": self.find("vsphere_host", vm["host"]) if vm["host"] else None,
             "guest_id": self.find(KIND, template, "guest_id"),
             "scsi_type": self.find(KIND, template, "scsi_type"),
@@ -107,6 +110,12 @@ class VSphereVendorStack(VendorStack):
             "tags": [self._tag(key, value) for key, value in sorted((vm["tags"] or {}).items())] or None,
         }
         return {name: value for name, value in attributes.items() if value is not None}
+
+    def _pool(self, path: str | None) -> str:
+        """The resource pool at `path` below the cluster's own, or that one."""
+        if path:
+            return self.find("vsphere_resource_pool", f"{self.cluster}/Resources/{path}")
+        return self.find("vsphere_compute_cluster", self.cluster, "resource_pool_id")
 
     def _disk(self, vm: VM, index: int, disk: Mapping[str, Any]) -> dict[str, Any]:
         site = self.fleet.sites[self.site]

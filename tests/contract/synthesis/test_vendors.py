@@ -89,7 +89,8 @@ def same(document: dict[str, Any], vm: Any, *fields: str) -> None:
 def test_vsphere(tmp_path: Path) -> None:
     loaded = fleet({**VMS, "front": {
         "cpus": 4, "cpu_topology": {"sockets": 2, "cores": 2}, "memory": "2 GiB", "memory_reservation": "1 GiB",
-        "firmware": "uefi", "secure_boot": True, "host": "esx-1", "anti_affinity": "front",
+        "memory_limit": "2 GiB", "resource_pool": "gold/web", "folder": "shop/web", "firmware": "uefi",
+        "secure_boot": True, "host": "esx-1", "anti_affinity": "front",
         "disks": [{"size": "10 GiB", "tier": "fast", "iops_limit": 500}],
         "nics": [{"network": "front", "mac": "52:54:00:11:22:33", "bandwidth_limit": "12500000"}]}},
         tags={"owner": "shop", "environment": "test"})
@@ -98,7 +99,8 @@ def test_vsphere(tmp_path: Path) -> None:
     assert found.keys() == {vm.name for vm in loaded.vms}
     for vm in loaded.vms:
         document = found[vm.name]
-        same(document, vm, "cpus", "memory", "firmware", "secure_boot", "host", "tags", "memory_reservation")
+        same(document, vm, "cpus", "memory", "firmware", "secure_boot", "host", "tags", "memory_reservation",
+             "memory_limit", "resource_pool", "folder")
         assert (document["zone"], document["image"]) == ("cluster-1", "debian-12.7")
         pool = "nvme.1" if vm.name == "front" else "ssd"
         assert [(disk["name"], disk["size"], disk["pool"], disk.get("iops_limit")) for disk in document["disks"]] == [

@@ -128,7 +128,7 @@ def read_vm(resource: Resource, draft: Draft, world: World) -> None:
     machine = resource.read(Machine)
     root = draft.root
     draft.document["platform"] = "proxmox"
-    root.copy(machine, "name", host="node_name")
+    root.copy(machine, "name", host="node_name", resource_pool="pool_id")
     root.put("firmware", _FIRMWARE.get(machine.bios or ""), "bios")
     running = machine.started and not machine.template
     root.put("power", None if machine.started is None else "on" if running else "off", "started")

@@ -107,7 +107,7 @@ def read_vm(resource: Resource, draft: Draft, world: World) -> None:
     machine = resource.read(Machine)
     root = draft.root
     draft.document["platform"] = "proxmox"
-    root.copy(machine, "name", host="target_node", image="clone")
+    root.copy(machine, "name", host="target_node", image="clone", resource_pool="pool")
     root.put("firmware", _FIRMWARE.get(machine.bios or ""), "bios")
     root.put("memory", scaled(machine.memory, MIB), "memory")
     if machine.balloon and machine.memory and machine.balloon < machine.memory:

@@ -12,6 +12,7 @@ from ..world import World, covered
 _NETWORKS = ("vsphere_network", "vsphere_distributed_port_group", "vsphere_host_port_group")
 _DATASTORES = ("vsphere_datastore", "vsphere_datastore_cluster", "vsphere_vmfs_datastore", "vsphere_nas_datastore")
 _POLICIES = ("vsphere_storage_policy", "vsphere_vm_storage_policy")
+_DEEP = 32  # pools, one in the other
 _FIRMWARE = {"efi": "uefi", "bios": "bios"}
 _PRIORITIES = {"disabled": "disabled", "lowest": "low", "low": "low", "medium": "medium", "high": "high",
                "highest": "high"}
@@ -122,7 +123,10 @@ def read_vm(resource: Resource, draft: Draft, world: World) -> None:
     root.put("firmware", _FIRMWARE.get(machine.firmware or ""), "firmware")
     root.put("secure_boot", machine.efi_secure_boot_enabled, "efi_secure_boot_enabled")
     root.put("host", world.name_of(machine.host_system_id, "vsphere_host"), "host_system_id")
-    root.put("zone", _cluster(machine.resource_pool_id, world), "resource_pool_id")
+    cluster, path = _pool(machine.resource_pool_id, world)
+    root.put("zone", cluster, "resource_pool_id")
+    root.put("resource_pool", path, "resource_pool_id")
+    root.put("folder", _folder(machine.folder), "folder")
     root.put("site", world.name_of(machine.datacenter_id, "vsphere_datacenter"), "datacenter_id")
     if machine.memory_reservation_locked_to_max:
         root.put("memory_reservation", scaled(machine.memory, MIB), "memory")
@@ -142,8 +146,26 @@ def read_vm(resource: Resource, draft: Draft, world: World) -> None:
     _placement(resource, draft, world)
 
 
+def _pool(pool: str | None, world: World) -> tuple[str | None, str | None]:
+    """The cluster of a resource pool, and the path to it from the cluster's own pool; None for what this file does not
+    say, and for the path of that pool. A data source may name a pool by all of it: ``cluster/Resources/gold``."""
+    known, names = world.by("vsphere_resource_pool", "id"), list[str]()
+    while pool in known and len(names) < _DEEP:
+        found = covered(known[pool])
+        names.append(str(found.value("name") or ""))
+        pool = found.value("parent_resource_pool_id")
+    cluster, _resources, path = "/".join(reversed(names)).rpartition("/Resources/")
+    return cluster.rpartition("/")[2] or _cluster(pool, world), path or None
+
+
+def _folder(folder: str | None) -> str | None:
+    """The path below the datacenter's folder of VMs; it may be written from the very top, ``/dc/vm/shop``."""
+    path = folder or ""
+    return (path.partition("/vm/")[2] if path.startswith("/") and "/vm/" in path else path).strip("/") or None
+
+
 def _cluster(pool: str | None, world: World) -> str | None:
-    """The cluster whose own resource pool the VM is in; None where the pool is another."""
+    """The cluster whose own resource pool this is; None where it is another."""
     cluster = world.by("vsphere_compute_cluster", "resource_pool_id").get(pool or "")
     name: str | None = cluster.value("name") if cluster else None
     return name
