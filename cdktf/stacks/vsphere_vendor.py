@@ -25,8 +25,8 @@ _MBIT = 125_000  # bytes per second
 class VSphereVendorStack(VendorStack):
     """A `FleetStack` whose VMs are ``vsphere_virtual_machine``, cloned from the site's templates into one cluster.
 
-    Datacenter, cluster, resource pools, datastores, networks, hosts, tags and their categories are there already and are
-    looked up by name, folders are named. The password comes from ``VSPHERE_USER`` and ``VSPHERE_PASSWORD``.
+    Datacenter, cluster, resource pools, datastores, networks, hosts, tags and their categories are there already and
+    are looked up by name, folders are named. The password comes from ``VSPHERE_USER`` and ``VSPHERE_PASSWORD``.
     """
 
     platform = vendor = "vsphere"
