@@ -42,10 +42,12 @@ def run(options: argparse.Namespace) -> int:
             raise CannotCheckError(str(error)) from None
     if options.output:
         output.to_file(options.output, written)
-        output.to_terminal([f"{options.output}: {sum_line(checked, Style(output.colour()))}\n"])
+        told = [f"{part.missing}\n" for part in checked.parts if part.missing]
+        output.to_terminal([*told, f"{options.output}: {sum_line(checked, Style(output.colour()))}\n"])
     else:
         output.to_terminal(written)
-    return FINDINGS if options.fail_on and checked.report.at_least(options.fail_on) else CLEAN
+    lost = any(part.missing for part in checked.parts)
+    return FINDINGS if options.fail_on and (lost or checked.report.at_least(options.fail_on)) else CLEAN
 
 
 def judge(options: argparse.Namespace) -> Checked:
@@ -71,7 +73,7 @@ def judge(options: argparse.Namespace) -> Checked:
         if one.unmapped:
             report = replace(report, unmapped=dict(one.unmapped))
         vms = [inspected(document) for document in one.documents if document.get("kind") != "site"]
-        parts.append(Part(report, one.source, one.lines, vms, one.notes))
+        parts.append(Part(report, one.source, one.lines, vms, one.notes, one.missing))
     name = next((one.fleet.name for one in given if one.fleet), given[0].source)
     return Checked(name, tuple(parts), rules, now, time.monotonic() - began, frameworks)
 
@@ -92,7 +94,7 @@ def _given(options: argparse.Namespace) -> list[Given]:
         return given
     facts = guests(options.guests)
     inside = [
-        replace(one, stage="guest", documents=with_guests(vms, facts), notes=(), unmapped={})
+        replace(one, stage="guest", documents=with_guests(vms, facts), notes=(), missing="", unmapped={})
         for one in given
         if one.stage != "plan" and (vms := [vm for vm in one.documents if vm.get("kind") != "site"])
     ]

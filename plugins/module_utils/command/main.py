@@ -16,7 +16,7 @@ CANNOT, INTERRUPTED = 2, 130
 _EPILOG = """\
 exit codes:
   0  nothing of the severity of --fail-on or worse was found
-  1  there are such findings
+  1  there are such findings, or VMs of the fleet file that are not at the site
   2  it could not be checked: a bad file, pack, waiver or option, a site that does not answer. Nothing was written.
 """
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .errors import CannotCheckError
 from .sources import Given
 
@@ -36,10 +38,19 @@ def ask(fleet_file: str, name: str, every: bool = False) -> Given:
             driver.close()
     except (DriverError, ModelError) as error:
         raise CannotCheckError(str(error)) from None
+    if wanted and not seen["vms"] and not every:
+        raise CannotCheckError(f"Site '{name}': it has none of the fleet's VMs, {_named(wanted)}, so nothing was "
+                               "judged. Make them with provision or bring them back with restore.")
     found = {document["name"] for document in seen["vms"]}
-    missing = [one for one in wanted if one not in found]
+    missing = [one for one in wanted if one not in found] if seen["missing"] else []  # by their marks, first of all
+    told = f"Not judged, for they are in the fleet file and not at the site: {_named(missing)}." if missing else ""
     notes = [*([fleet.sites[name].warning] if fleet.sites[name].warning else []), *seen["notes"]]
-    if missing:
-        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        notes.append(f"Not judged, for they are in the fleet file and not at the site: {', '.join(missing[:5])}{more}.")
-    return Given(f"site {name}", "live", [*seen["vms"], *seen["sites"]], notes=tuple(notes), fleet=fleet)
+    documents = [*seen["vms"], *seen["sites"]]
+    return Given(f"site {name}", "live", documents, notes=tuple(notes), missing=told, fleet=fleet)
+
+
+def _named(names: Sequence[str]) -> str:
+    """``a, b and c``, the first five by name."""
+    from ..policy.formats.words import join
+
+    return join([*names[:5], *([f"{len(names) - 5} more"] if len(names) > 5 else [])])

@@ -27,7 +27,8 @@ _TERRAFORM = (b"{", b"PK\x03\x04", b"\x1f\x8b", b"\xff\xfe", b"\xfe\xff")
 @dataclass(frozen=True)
 class Given:
     """What one source says: its documents, for one stage. `lines` has the line of each VM of a fleet file, `unmapped`
-    what a Terraform document has beside VMs, `notes` are sentences on what is not judged."""
+    what a Terraform document has beside VMs, `notes` are sentences on what is not judged, `missing` is one on the VMs
+    that should be there and are not."""
 
     source: str
     stage: str
@@ -35,6 +36,7 @@ class Given:
     lines: Mapping[str, int] = field(default_factory=dict)
     unmapped: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    missing: str = ""
     fleet: Fleet | None = None
 
 

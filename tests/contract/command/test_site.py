@@ -40,13 +40,29 @@ def test_what_runs_is_judged_and_left_as_it_is(small: Small, capsys: pytest.Capt
     assert {vm.name: vm for vm in small.world.driver.list()} == before
 
 
-def test_a_vm_that_is_not_there_is_told(small: Small, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_vm_that_is_not_there_is_no_pass(small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever severity is asked for: of a VM that is lost no rule can say anything."""
     small.run()
     small.edit(lambda vms: vms.update(c={}))
     assert small.fleet
-    main(["check", "--site", small.world.access.name, "--fleet", str(small.path)])
-    out, _err = capsys.readouterr()
-    assert f"Not judged, for they are in the fleet file and not at the site: {small.name('c')}.\n" in out
+    argv = ["check", "--site", small.world.access.name, "--fleet", str(small.path), "--fail-on", "critical"]
+    says = f"Not judged, for they are in the fleet file and not at the site: {small.name('c')}."
+    assert main(argv) == 1
+    assert capsys.readouterr().out.startswith(f"{says}\n")
+    assert main([*argv, "--format", "csv", "--output", str(tmp_path / "r.csv")]) == 1
+    assert says in capsys.readouterr().out
+    code, document = check(small, capsys, "--fail-on", "critical")
+    assert (code, document["notes"]) == (1, [says])
+
+
+def test_a_fleet_that_is_lost_ends_with_2(small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert small.fleet
+    report = tmp_path / "r.txt"
+    code = main(["check", "--site", small.world.access.name, "--fleet", str(small.path), "--output", str(report)])
+    out, err = capsys.readouterr()
+    assert (code, out) == (2, "")
+    assert err.startswith(f"Site '{small.world.access.name}': it has none of the fleet's VMs, {small.name('a')} and ")
+    assert not report.exists()
 
 
 def test_a_site_that_does_not_answer_ends_with_2(small: Small, capsys: pytest.CaptureFixture[str]) -> None:

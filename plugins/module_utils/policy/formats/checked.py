@@ -25,7 +25,8 @@ class Part:
     """What was found at one stage of one source.
 
     `source` is the file as it was named, or the site. `lines` has the line of each VM in that file, where it is known;
-    `vms` has the VMs as a run report lists them; `notes` are sentences on what was not judged.
+    `vms` has the VMs as a run report lists them; `notes` are sentences on what was not judged, `missing` is
+    one on the VMs that should be there and are not.
     """
 
     report: Report
@@ -33,6 +34,7 @@ class Part:
     lines: Mapping[str, int] = field(default_factory=dict)
     vms: Sequence[Mapping[str, Any]] = ()
     notes: tuple[str, ...] = ()
+    missing: str = ""
 
     def by_subject(self) -> Iterator[tuple[Subject, list[Finding]]]:
         """Each VM and site with all that rules said of it, the passes too."""
@@ -101,7 +103,7 @@ class Checked:
     def head(self) -> dict[str, Any]:
         """The run report without its compliance."""
         head = {"fleet": self.name, "generated": self.generated, "seconds": round(self.seconds, 3), "vms": self.vms()}
-        notes = [note for part in self.parts for note in part.notes]
+        notes = [note for part in self.parts for note in (part.missing, *part.notes) if note]
         return {**head, "notes": notes} if notes else head
 
 

@@ -26,6 +26,10 @@ Pair = tuple[Finding, Part]
 def write(checked: Checked, style: Style | None = None) -> Iterator[str]:
     """The text, block by block. `style` is plain by default: no colour, no line broken."""
     style = style or Style()
+    for part in checked.parts:
+        if part.missing:
+            yield from style.wrapped(f"{line(part.missing)}\n")
+            yield "\n"
     where = _Where(checked)
     found: dict[str, list[Pair]] = {}
     for pair in checked.attention():
