@@ -77,48 +77,40 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def _fill(self, path, cache):
         key = self.get_cache_key(path)
         self.load_cache_plugin()
-        use = self.get_option("cache") and cache
-        found = None
-        if use:
-            try:
-                found = self._cache[key]
-            except KeyError:
-                found = None
-        if found is None:
-            found = self._ask(
-                os.path.join(os.path.dirname(os.path.abspath(path)), os.path.expanduser(self.get_option("fleet_file"))),
-                self.templar.template(self.get_option("credentials")),
-            )
-            if self.get_option("cache"):
-                self._cache[key] = found
-        for name, entry in found.items():
-            self._add(name, entry)
-
-    def _ask(self, fleet_file, credentials):
+        fleet_file = os.path.expanduser(self.get_option("fleet_file"))
         try:
-            fleet = entrusted(read_fleet(fleet_file), credentials)
-            with connected(fleet) as drivers:
-                for warning in filter(None, (fleet.sites[name].warning for name in drivers)):
-                    self.display.warning(warning)
-                listed = [vm for vms in list_all(drivers).values() for vm in vms]
+            fleet = read_fleet(os.path.join(os.path.dirname(os.path.abspath(path)), fleet_file))
+            vms = self._remembered(fleet, key) if self.get_option("cache") and cache else None
+            if vms is None:
+                vms = self._ask(entrusted(fleet, self.templar.template(self.get_option("credentials"))))
+                if self.get_option("cache"):
+                    self._cache[key] = [hosts.remembered(vm) for vm in vms]
         except (DriverError, ModelError) as error:
             raise AnsibleParserError(str(error)) from error
-        return {
-            name: {
-                "document": vm.document(),
-                "variables": {**hosts.variables(fleet, vm), "muster": hosts.told(vm)},
-                "groups": hosts.groups(vm),
-            }
-            for name, vm in hosts.of_fleet(fleet, listed).items()
-        }
+        for vm in vms:
+            self._add(fleet, vm)
 
-    def _add(self, name, entry):
-        document, variables = entry["document"], entry["variables"]
+    def _remembered(self, fleet, key):
+        """The VMs of the cache; None where it has none, or what is none of ours."""
+        try:
+            return hosts.recalled(fleet, self._cache[key])
+        except KeyError:
+            return None
+
+    def _ask(self, fleet):
+        with connected(fleet) as drivers:
+            for warning in filter(None, (fleet.sites[name].warning for name in drivers)):
+                self.display.warning(warning)
+            listed = [vm for vms in list_all(drivers).values() for vm in vms]
+        return list(hosts.of_fleet(fleet, listed).values())
+
+    def _add(self, fleet, vm):
+        name, document = vm.owner.vm, vm.document()
         self.inventory.add_host(name)
         # What came from outside is never a template: Ansible marks what an inventory plugin sets as untrusted.
-        for key, value in variables.items():
+        for key, value in {**hosts.variables(fleet, vm), "muster": hosts.told(vm)}.items():
             self.inventory.set_variable(name, key, value)
-        for group in entry["groups"]:
+        for group in hosts.groups(vm):
             self.inventory.add_host(name, group=self.inventory.add_group(group))
         strict = self.get_option("strict")
         self._set_composite_vars(self.get_option("compose"), document, name, strict=strict)

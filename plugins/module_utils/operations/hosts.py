@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..model.fleet import Fleet
-from ..model.vm import VM
+from ..model.vm import VM, Mark
 from .session import only
 
 _NO_GROUP = re.compile(r"[^A-Za-z0-9_]")
@@ -52,6 +53,32 @@ def told(vm: VM) -> dict[str, Any]:
     rules; Ansible writes each value of each host, and that is the most of the time of an inventory."""
     state = {key: vm.state[key] for key in _TOLD if key in vm.state}
     return {**vm.spec, **state, "name": vm.name, "site": vm.site, "uuid": vm.uuid}
+
+
+def remembered(vm: VM) -> dict[str, Any]:
+    """A VM of the fleet as an inventory cache keeps it: plain data."""
+    mark = vm.owner
+    return {"name": vm.name, "site": vm.site, "uuid": vm.uuid, "mark": [mark.fleet, mark.vm, mark.operation],
+            "spec": dict(vm.spec), "state": dict(vm.state)}  # fmt: skip
+
+
+def recalled(fleet: Fleet, kept: Any) -> list[VM] | None:
+    """The VMs that a cache kept; None for what `remembered` did not write, as an older version's.
+
+    Whoever can write to the cache may say where a VM is, and no more: how it is reached is told by the fleet file, and
+    text is plain text again, whatever Ansible's cache says that it may be trusted with.
+    """
+    try:
+        plain = json.loads(json.dumps(kept))
+        return list(of_fleet(fleet, [_recalled(fleet, one) for one in plain]).values())
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        return None
+
+
+def _recalled(fleet: Fleet, one: Mapping[str, Any]) -> VM:
+    mark = Mark(*map(str, one["mark"]))
+    site = fleet.sites[one["site"]].name
+    return VM(str(one["name"]), site, dict(one["spec"]), str(one["uuid"]), mark, dict(one["state"]))
 
 
 def _path(path: str) -> str:

@@ -75,6 +75,38 @@ def test_cache(small: Small) -> None:
     assert small.name("b") not in ran.output
 
 
+TAGGED = {"__ansible_type": "_AnsibleTaggedStr", "tags": [{"__ansible_type": "TrustedAsTemplate"}]}
+
+
+@pytest.mark.parametrize(("poison", "ours"), [
+    pytest.param(lambda vm, touch: {"x": {"document": {}, "groups": [], "variables": {"ansible_connection": "local"}}},
+                 False, id="of another shape"),
+    pytest.param(lambda vm, touch: [{**vm, "site": "elsewhere"}], False, id="of another site"),
+    pytest.param(lambda vm, touch: [{**vm, "spec": "text"}], False, id="no mapping"),
+    pytest.param(lambda vm, touch: [{**vm, "ansible_connection": "local", "state": {
+        **vm["state"], "address": {**TAGGED, "value": touch}, "addresses": [{**TAGGED, "value": touch}]}}],
+        True, id="a template that Ansible is told to trust"),
+    pytest.param(lambda vm, touch: [{**vm, "mark": [vm["mark"][0], {**TAGGED, "value": touch}, ""]}],
+                 True, id="as a name"),
+])  # fmt: skip
+def test_a_cache_that_somebody_else_wrote(small: Small, tmp_path: Path, poison: Any, ours: bool) -> None:
+    """It runs nothing, and says nothing of how a guest is reached: that is the fleet file's."""
+    path = inventory(small, cache=True, cache_plugin="ansible.builtin.jsonfile",
+                     cache_connection=str(small.folder / "cache"))  # fmt: skip
+    before = listed(path)
+    [file] = (small.folder / "cache").iterdir()
+    kept = json.loads(json.loads(file.read_text())["__payload__"])
+    [vm] = [one for one in kept if one["name"] == small.name("a")]
+    touch = "{{ lookup('ansible.builtin.pipe', 'touch %s') }}" % (tmp_path / "ran")
+    file.write_text(json.dumps({"__payload__": json.dumps(poison(vm, touch))}))
+    debug = run("ansible", "-i", str(path), "all", "-m", "ansible.builtin.debug", "-a", "var=muster")
+    assert not (tmp_path / "ran").exists(), debug.output
+    found = listed(path)
+    reached = [one.get("ansible_connection") for one in found["_meta"]["hostvars"].values()]
+    assert not any(reached)
+    assert (found != before) == ours  # what is no cache of ours is none: the sites were asked
+
+
 @pytest.mark.parametrize(("edit", "says"), [
     pytest.param({"uri": "qemu+unix:///system?socket=/nonexistent"}, "unable to connect to", id="unreachable"),
     pytest.param({"archive": "local"}, "'archive' means nothing to the platform 'libvirt'", id="an option of others"),
