@@ -15,6 +15,8 @@ from ..model.fleet import Site
 from .driver import Denied, DriverError, Unreachable
 
 _SECONDS = (5, 20)  # to connect, and to wait for an answer
+_LIMIT, _WHOLE = 1 << 20, 60  # bytes of an answer, and seconds until it is whole
+_STRANGE = "it answers, and not as Vault does with a secret"
 
 
 def read(access: Site, reference: str, what: str) -> str:
@@ -28,9 +30,11 @@ def read(access: Site, reference: str, what: str) -> str:
                       "Write it there, or mend the path; in a KV store of version 2 'data/' follows the store's own "
                       "path, as in vault:secret/data/muster/dc1#token")  # fmt: skip
     found = answer.get("data") if isinstance(answer, dict) else None
-    if isinstance(found, dict) and isinstance(found.get("metadata"), dict) and isinstance(found.get("data"), dict):
+    if not isinstance(found, dict):
+        raise _unreachable(access, reference, what, _STRANGE)
+    if isinstance(found.get("metadata"), dict) and isinstance(found.get("data"), dict):
         found = found["data"]  # of a KV store of version 2
-    text = found.get(name) if isinstance(found, dict) else None
+    text = found.get(name)
     if not isinstance(text, str) or not text.strip():
         raise _denied(access, reference, what, f"the secret has no text in '{name}'",
                       f"Name the field that holds the {what}")  # fmt: skip
@@ -41,14 +45,21 @@ def _asked(access: Site, reference: str, what: str, path: str) -> Any:
     """Vault's answer; None where there is no secret of this path."""
     try:
         import hvac
+        from requests import Session
         from requests.exceptions import RequestException
+
+        from .bounded import Bounded, Unbounded
     except ImportError:
         raise _denied(access, reference, what, "the library hvac is not installed",
                       "Run pip install 'muster-fleet[vault]'") from None  # fmt: skip
+    session = Session()
+    session.verify = os.environ.get("VAULT_CACERT") or True  # hvac takes that of the session
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, Bounded(_LIMIT, _WHOLE))
     client = hvac.Client(
         url=os.environ["VAULT_ADDR"],
         namespace=os.environ.get("VAULT_NAMESPACE"),
-        verify=os.environ.get("VAULT_CACERT") or True,
+        session=session,
         timeout=_SECONDS,
         allow_redirects=False,  # the token would go along to wherever they lead
     )
@@ -61,9 +72,17 @@ def _asked(access: Site, reference: str, what: str, path: str) -> Any:
         words = "it is sealed or in maintenance"
     except hvac.exceptions.VaultError as error:
         words = type(error).__name__  # its own text may hold what a stranger answered
+    except Unbounded as error:
+        words = f"{_STRANGE}: {error}"
+    except RecursionError:
+        words = f"{_STRANGE}: its JSON is nested too deeply"
     except (RequestException, ValueError) as error:
         words = f"no answer of it came ({type(error).__name__})"
-    raise Unreachable(
+    raise _unreachable(access, reference, what, words)
+
+
+def _unreachable(access: Site, reference: str, what: str, words: str) -> DriverError:
+    return Unreachable(
         f"its {what} cannot be read from Vault ({reference}): {words}. The site was not asked, and nothing was changed",
         site=access.name,
         todo="Look at Vault ('vault status'), VAULT_ADDR and VAULT_CACERT, then run again",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import hashlib
+import itertools
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 from fakepve.certs import make_cert
 from muster.drivers.driver import Denied, DriverError, Failed, Unreachable
+from muster.drivers.proxmox import connection
 from muster.drivers.registry import open_site
 from muster.model.fleet import Site
 from proxmox_fake import TOKEN
@@ -162,6 +165,8 @@ ANSWERS: dict[str, tuple[int, dict[str, str], bytes]] = {
     "not in UTF-8": (200, {"Content-Type": "application/json"}, b"\xff\xfe"),
     "cut off": (200, {"Content-Type": "application/json"}, b'{"data": {"version"'),
     "JSON of another kind": (200, {"Content-Type": "application/json"}, b"[]"),
+    "JSON of many levels": (200, {"Content-Type": "application/json"}, b"[" * 200_000),
+    "many levels of an error": (500, {"Content-Type": "application/json"}, b"[" * 200_000),
     "JSON without data": (200, {"Content-Type": "application/json"}, b"{}"),
     "proxy": (502, {"Content-Type": "text/html"}, b"<html>bad gateway</html>"),
     "elsewhere": (302, {"Location": "/elsewhere"}, b""),  # where all looks as it should
@@ -170,22 +175,26 @@ ANSWERS: dict[str, tuple[int, dict[str, str], bytes]] = {
 
 @pytest.fixture
 def stranger(pve_pki: tuple[str, str]) -> Iterator[Any]:
-    """A web server that is not Proxmox. `answer` is what it says; it keeps what it was sent."""
+    """A web server that is not Proxmox. `answer` is what it says, whole or in pieces; `asked` is how often."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             good = (200, {}, b'{"data": {"version": "9.0"}}')
             status, headers, body = good if self.path == "/elsewhere" else server.answer  # type: ignore[attr-defined]
+            server.asked += 1  # type: ignore[attr-defined]
             self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            with contextlib.suppress(OSError):  # whoever asked has gone
+                for piece in [body] if isinstance(body, bytes) else body:
+                    self.wfile.write(piece)
 
         def log_message(self, *_arguments: object) -> None:
             """Nothing on the terminal."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.asked = 0  # type: ignore[attr-defined]
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*pve_pki)
     server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -207,6 +216,31 @@ def test_what_is_not_proxmox_is_no_empty_site(
         open_site(Site("lab", "proxmox", {"uri": uri, "tls": {"ca": pve_pki[0]}}))
     assert SECRET not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+TWICE = gzip.compress(gzip.compress(bytes(2 << 20)))
+ENDLESS: dict[str, tuple[dict[str, str], Iterable[bytes], float, str]] = {
+    "small, and large when unpacked": ({"Content-Encoding": "gzip"}, [gzip.compress(bytes(2 << 20))], 60, "than 1 MiB"),
+    "packed twice": ({"Content-Encoding": "gzip, gzip"}, [TWICE], 60, "packed in a way that is not read"),
+    "without end": ({}, itertools.repeat(b" " * 65536), 60, "more than 1 MiB"),
+    "a drop at a time": ({}, itertools.repeat(b" "), 0.3, r"not whole after 0\.3 seconds"),
+    "a head by drops": ({"X": "\r\n".join(["x: y"] * 50)}, itertools.repeat(b" "), 0.0, "not whole after 0 seconds"),
+}
+
+
+@pytest.mark.parametrize(("headers", "body", "seconds", "words"), ENDLESS.values(), ids=ENDLESS)
+def test_an_answer_has_bounds(
+    stranger: Any, monkeypatch: pytest.MonkeyPatch, pve_pki: tuple[str, str], headers: dict[str, str],
+    body: Iterable[bytes], seconds: float, words: str
+) -> None:  # fmt: skip
+    monkeypatch.setenv("MUSTER_CREDENTIALS_LAB", "=".join(TOKEN))
+    monkeypatch.setattr(connection, "_LIMIT", 1 << 20)
+    monkeypatch.setattr(connection, "_SECONDS", seconds)
+    stranger.answer = (200, {"Content-Type": "application/json", **headers}, body)
+    uri = f"https://127.0.0.1:{stranger.server_address[1]}"
+    with pytest.raises(Unreachable, match=f"{uri} answers, and not as Proxmox does: .*{words}"):
+        open_site(Site("lab", "proxmox", {"uri": uri, "tls": {"ca": pve_pki[0]}}))
+    assert stranger.asked == 1, "what answers so is not asked again"
 
 
 def test_an_authority_that_vouches_for_others(

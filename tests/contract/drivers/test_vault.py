@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
+import itertools
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from muster.drivers import vault as secrets
@@ -106,36 +109,74 @@ def test_a_server_that_cannot_be_asked(
 
 
 class _Stranger(BaseHTTPRequestHandler):
-    """What answers in the place of Vault: the status and the body of the path's first word."""
+    """What answers in the place of Vault: the status of the path's first word, and the body of its second."""
 
     tokens: list[str]
+    bodies: ClassVar = {
+        "a": [f"<html>log in, {SECRET}</html>".encode()],
+        "list": [b"[]"],
+        "text": [b'{"data": "x"}'],
+        "nothing": [b'{"data": null}'],
+        "levels": [b"[" * 200_000],
+        "packed": [gzip.compress(bytes(2 << 20))],
+        "endless": itertools.repeat(b" " * 65536),
+        "drops": itertools.repeat(b" "),
+    }
 
     def do_GET(self) -> None:
-        status = int(self.path.split("/")[2])
+        status, what = int(self.path.split("/")[2]), self.path.split("/")[3]
         self.tokens.append(self.headers.get("X-Vault-Token", ""))
         self.send_response(status)
         self.send_header("Location", f"http://127.0.0.1:{self.server.server_address[1]}/v1/200/a")
+        if what == "packed":
+            self.send_header("Content-Encoding", "gzip")
         self.end_headers()
-        self.wfile.write(f"<html>log in, {SECRET}</html>".encode())
+        with contextlib.suppress(OSError):  # whoever asked has gone
+            for piece in self.bodies[what]:
+                self.wfile.write(piece)
 
     def log_message(self, *_words: Any) -> None:
         pass
 
 
-@pytest.mark.parametrize("status", [200, 204, 302, 307, 400, 418, 429, 500, 502, 503])
-def test_a_stranger_in_its_place(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
-    """Login pages, redirects and other statuses are no secret, what they say is not repeated, and the token follows no
-    redirect."""
+@pytest.fixture
+def stranger(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Stranger]]:
     _Stranger.tokens = []
     with HTTPServer(("127.0.0.1", 0), _Stranger) as server:
         threading.Thread(target=server.serve_forever).start()
         try:
             monkeypatch.setenv("VAULT_ADDR", f"http://127.0.0.1:{server.server_address[1]}")
             monkeypatch.setenv("VAULT_TOKEN", "s.mine")
-            refused(DriverError, "cannot be read from Vault", f"vault:{status}/a#token")
+            yield _Stranger
         finally:
             server.shutdown()
-    assert _Stranger.tokens == ["s.mine"]
+
+
+@pytest.mark.parametrize("status", [200, 204, 302, 307, 400, 418, 429, 500, 502, 503])
+def test_a_stranger_in_its_place(stranger: type[_Stranger], status: int) -> None:
+    """Login pages, redirects and other statuses are no secret, what they say is not repeated, and the token follows no
+    redirect."""
+    words = "not as Vault does" if status < 400 else "cannot be read from Vault"
+    refused(Unreachable, words, f"vault:{status}/a#token")
+    assert stranger.tokens == ["s.mine"]
+
+
+@pytest.mark.parametrize(("what", "words"), [
+    ("list", ""),
+    ("text", ""),
+    ("nothing", ""),
+    ("levels", ": its JSON is nested too deeply"),
+    ("packed", ": the answer has more than 1 MiB"),
+    ("endless", ": the answer has more than 1 MiB"),
+    ("drops", r": the answer was not whole after 0\.3 seconds"),
+])
+def test_an_answer_that_is_no_secret(
+    stranger: type[_Stranger], monkeypatch: pytest.MonkeyPatch, what: str, words: str
+) -> None:
+    assert stranger
+    if what == "drops":
+        monkeypatch.setattr(secrets, "_WHOLE", 0.3)
+    refused(Unreachable, f"answers, and not as Vault does with a secret{words}\\.", f"vault:200/{what}#token")
 
 
 def test_a_sealed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

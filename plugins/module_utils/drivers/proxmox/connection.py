@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from ...model.fleet import Site
 from .. import address
+from ..bounded import Bounded, Unbounded
 from ..driver import DriverError, Unknown, Unreachable, Unsupported
 from . import credentials
 from .errors import clean, error_of, fields
@@ -19,27 +20,16 @@ from .errors import clean, error_of, fields
 try:
     import requests
     from proxmoxer import ProxmoxAPI, ResourceException
-    from requests.adapters import HTTPAdapter
 except ImportError:  # the sentence comes when a site of this platform is opened, not when Ansible imports the file
     requests = None
-    HTTPAdapter = object
 
 TIMEOUT = (10, 120)  # seconds to connect, and of silence before an answer: Proxmox waits for locks that long
 WIDTH = 8  # questions at the same time for one list
 _CONNECTIONS = 64  # that are kept: as many as VMs are worked on at once, for each new one costs a TLS handshake
 _TRIES = 3  # of a question; what changes the world is said once
 _PAUSE = 0.2  # seconds before the next one
-
-
-class _Pinned(HTTPAdapter):  # type: ignore[misc]
-    """A transport that wants one certificate and no other."""
-
-    def __init__(self, fingerprint: str | None) -> None:
-        self.fingerprint = fingerprint
-        super().__init__(pool_maxsize=_CONNECTIONS)
-
-    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        super().init_poolmanager(*arguments, assert_fingerprint=self.fingerprint, **options)
+_LIMIT = 256 << 20  # bytes of one answer: a list has some 500 for each VM
+_SECONDS = 300  # of one answer as a whole, its upload not counted
 
 
 class _Named(io.BufferedReader):
@@ -83,7 +73,7 @@ class Api:
         )
         self.session = self.root._store["session"]
         self.session.max_redirects = 0  # an API does not send its callers elsewhere
-        self.session.mount("https://", _Pinned(fingerprint))
+        self.session.mount("https://", Bounded(_LIMIT, _SECONDS, fingerprint, pool_maxsize=_CONNECTIONS))
         self.closed = False
         self.rights: Mapping[str, Mapping[str, int]] | None = None  # of the token by path, once they were asked
 
@@ -98,8 +88,8 @@ class Api:
         for left in reversed(range(_TRIES)):
             try:
                 return self._call("get", path, doing, vm, parameters)
-            except Unreachable:
-                if not left or self.closed:
+            except Unreachable as error:
+                if not left or self.closed or isinstance(error.__cause__, Unbounded):
                     raise
                 time.sleep(_PAUSE)
         return None
@@ -129,19 +119,24 @@ class Api:
         except ResourceException as error:
             words = " ".join(filter(None, (clean(error.content), fields(_parameters(error)))))
             raise error_of(doing, words, site=self.site, vm=vm, status=error.status_code) from None
+        except Unbounded as error:
+            raise self._strange(doing, vm, clean(error), asked=method == "get") from error
         except OSError as error:  # those of requests are, and one for a file of authorities that is not there
             raise self._unreachable(doing, error, vm, asked=method == "get") from None
-        except (KeyError, TypeError, AttributeError):
+        except (KeyError, TypeError, AttributeError, RecursionError):
             answer = {"errors": b"JSON of another kind"}
         if isinstance(answer, dict) and isinstance(answer.get("errors"), bytes):  # what proxmoxer makes of no JSON
             words = clean(answer["errors"][:80].decode("utf-8", "replace"))
-            raise (Unreachable if method == "get" else Unknown)(
-                f"unable to {doing}: {self.uri} answers, and not as Proxmox does: '{words}'",
-                site=self.site,
-                vm=vm,
-                todo="Look for a proxy or a login page between here and there; the site's uri must lead to the API",
-            )
+            raise self._strange(doing, vm, f"'{words}'", asked=method == "get")
         return answer
+
+    def _strange(self, doing: str, vm: str | None, words: str, asked: bool) -> DriverError:
+        return (Unreachable if asked else Unknown)(
+            f"unable to {doing}: {self.uri} answers, and not as Proxmox does: {words}",
+            site=self.site,
+            vm=vm,
+            todo="Look for a proxy or a login page between here and there; the site's uri must lead to the API",
+        )
 
     def _unreachable(self, doing: str, error: Exception, vm: str | None = None, asked: bool = True) -> DriverError:
         words = _reason(error)
