@@ -20,7 +20,7 @@ from ansible.module_utils.basic import AnsibleModule
 from .drivers.driver import Driver, DriverError
 from .model.errors import ModelError
 from .model.fleet import Fleet
-from .operations.session import connected, entrusted, read_fleet
+from .operations.session import Unasked, connected, entrusted, read_fleet
 
 PROGRESS = "MUSTER_PROGRESS"  # the file in which the progress callback looks for news
 
@@ -86,13 +86,14 @@ def told(module: AnsibleModule) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def session(module: AnsibleModule) -> Iterator[tuple[Fleet, Mapping[str, Driver]]]:
-    """The fleet of `fleet_file` and the drivers of the sites that `vms` live at."""
+def session(module: AnsibleModule, unasked: Unasked | None = None) -> Iterator[tuple[Fleet, Mapping[str, Driver]]]:
+    """The fleet of `fleet_file` and the drivers of the sites that `vms` live at. Sites that cannot be opened fail the
+    module, or go to `unasked`."""
     with told(module):
         if not module.params["fleet_file"]:
             module.fail_json(msg="Name the fleet file, as in -e fleet_file=fleet.yml. Nothing was changed.")
         fleet = entrusted(read_fleet(module.params["fleet_file"]), module.params["credentials"])
-        with connected(fleet, module.params["vms"], every=bool(module.params.get("all"))) as drivers:
+        with connected(fleet, module.params["vms"], bool(module.params.get("all")), unasked) as drivers:
             warn(module, fleet, drivers)
             yield fleet, drivers
 

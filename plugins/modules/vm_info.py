@@ -11,7 +11,8 @@ version_added: 0.1.0
 short_description: Read the VMs of a fleet's sites
 description:
   - Asks each site once and returns its VMs in normal form, sizes in bytes and durations in seconds.
-  - A site that does not answer fails the module; a VM is never reported as absent because nobody could look.
+  - A site that does not answer fails the module, with O(all) once none of them does; a VM is never reported as absent
+    because nobody could look.
 author:
   - Muster contributors (@muster)
 extends_documentation_fragment:
@@ -86,6 +87,13 @@ notes:
   type: list
   elements: str
   sample: []
+unasked:
+  description: With O(all), a sentence on each site that could not be asked. RV(notes) tells of them too; what they have
+    is in no other list.
+  returned: always
+  type: list
+  elements: str
+  sample: []
 missing:
   description: A sentence on each VM of the fleet file that its site does not have.
   returned: always
@@ -127,7 +135,8 @@ def main():
         },
     )
     params = module.params
-    with session(module) as (fleet, drivers):
+    unasked = [] if params["all"] else None
+    with session(module, unasked) as (fleet, drivers):
         result = inspect.look(
             fleet,
             drivers,
@@ -137,6 +146,7 @@ def main():
             patience=params["patience"],
             parallel=params["parallel"],
             progress=progress,
+            unasked=unasked,
         )
     module.exit_json(changed=False, **result)
 

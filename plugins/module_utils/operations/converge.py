@@ -15,7 +15,7 @@ from ..model.fleet_planner import FleetPlan, VMPlan, plan_fleet
 from ..model.planner import Change, describe, render
 from ..model.vm import VM, Mark
 from . import images, needed
-from .session import chosen, each, list_all, new_operation, only, width
+from .session import Unasked, chosen, each, list_all, new_operation, only, width
 from .waves import waves_of
 
 NOT_BEGUN = "not_begun"  # how of a VM that was left because one failed before it
@@ -49,12 +49,14 @@ class Outcome:
     seconds: float = 0.0
 
 
-def see(fleet: Fleet, drivers: Mapping[str, Driver], report: bool = False) -> list[VM]:
+def see(
+    fleet: Fleet, drivers: Mapping[str, Driver], report: bool = False, unasked: Unasked | None = None
+) -> list[VM]:
     """All VMs of the sites, one listing a site, for a `report` one overview. What an interrupted run left half made is
-    not a VM yet."""
+    not a VM yet. Sites that fail are raised, or go to `unasked`."""
     return [
         vm
-        for listed in list_all(drivers, report).values()
+        for listed in list_all(drivers, report, unasked).values()
         for vm in listed
         if vm.mark is None or vm.mark.fleet != fleet.name or vm.state.get("built", True)
     ]

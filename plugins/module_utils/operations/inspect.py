@@ -13,7 +13,7 @@ from ..model.vm import VM
 from . import health, hosts, surveys
 from .backup import repository_of
 from .converge import see
-from .session import Width, chosen, each, width
+from .session import Unasked, Width, chosen, each, width
 
 
 def look(
@@ -25,6 +25,7 @@ def look(
     patience: float = 0,
     parallel: int | None = None,
     progress: Progress = silent,
+    unasked: Unasked | None = None,
 ) -> dict[str, Any]:
     """What is known of a fleet, after one listing of each site.
 
@@ -35,17 +36,21 @@ def look(
     ``notes``, sentences that also have what a survey did not see; else it is raised. ``hosts`` holds for each guest
     that can be reached its ``variables`` and ``groups`` in Ansible, ``fleet`` the name, the rules, the waivers and the
     VMs of the file. ``missing`` and ``down`` are sentences: on VMs of the file that the site does not have, and on
-    those that are off though the file wants them on.
+    those that are off though the file wants them on. `unasked` has the errors of sites that could not be opened and
+    takes those of sites that do not answer: these are told in ``unasked`` and ``notes``, and nothing is known of their
+    VMs. Without it they are raised.
     """
     wanted = {(vm.site, vm.name): vm for vm in (chosen(fleet, names) if fleet.vms or not every else ())}
-    seen = see(fleet, drivers, report=every)
+    seen = see(fleet, drivers, every, unasked)
+    lost = {error.site for error in unasked or ()}
+    drivers = {name: driver for name, driver in drivers.items() if name not in lost}
     ours = [
         vm for vm in seen if vm.mark is not None and vm.mark.fleet == fleet.name and (vm.site, vm.mark.vm) in wanted
     ]
 
     there = {(vm.site, vm.owner.vm): vm for vm in ours}
     unread = {(vm.site, vm.name) for vm in seen if vm.power == "unknown"}  # nobody knows whose these are
-    unseen: surveys.Unseen = []
+    unseen: surveys.Unseen = [("all that it has", error) for error in unasked or ()]
     surveyed = surveys.of(drivers, seen, unseen if every else None) if "sites" in gather else {}
 
     shown = seen if every else ours
@@ -68,11 +73,12 @@ def look(
             if (found := hosts.variables(fleet, vm))
         },
         "notes": [*surveys.sentences(unseen), *(note for one in surveyed.values() for note in one.notes if every)],
+        "unasked": [str(error) for error in unasked or ()],
         "missing": [
             f"VM '{name}' at site '{site}': the fleet file names it, and the site has no VM with its mark. Make it "
             "with provision or bring it back with restore, or name the others with fleet_vms."
             for site, name in wanted
-            if (site, name) not in there and (site, name) not in unread
+            if site in drivers and (site, name) not in there and (site, name) not in unread
         ],
         "down": [
             f"VM '{name}' at site '{site}': it is off, and the fleet file wants it on. Start it with provision, or "

@@ -21,6 +21,7 @@ from ..model.vm import VM
 FILE_LIMIT = 1 << 20
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Unasked = list[DriverError]  # why sites could not be asked, an error for each
 Width = int | Mapping[str, int]  # VMs that are worked on at once: in all, or of each site by its name
 
 
@@ -63,15 +64,28 @@ def new_operation(kind: str) -> str:
     return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{kind}-{secrets.token_hex(3)}"
 
 
+class SeveralFailedError(DriverError):
+    """Failures of several sites: str() has the sentence of each on a line of its own."""
+
+    def __init__(self, errors: Sequence[DriverError]) -> None:
+        super().__init__(errors[0].what, site=errors[0].site, vm=errors[0].vm, todo=errors[0].todo)
+        self.args = ("\n".join(map(str, errors)),)
+
+
 @contextlib.contextmanager
-def connected(fleet: Fleet, names: Iterable[str] = (), every: bool = False) -> Iterator[dict[str, Driver]]:
+def connected(
+    fleet: Fleet, names: Iterable[str] = (), every: bool = False, unasked: Unasked | None = None
+) -> Iterator[dict[str, Driver]]:
     """A driver for each site of the fleet that has VMs (or VMs among `names`; all sites with `every`), closed at the
-    end."""
+    end. Of sites that fail, see `of_sites`."""
     wanted = set(fleet.sites) if every else {vm.site for vm in chosen(fleet, names)}
     drivers: dict[str, Driver] = {}
+
+    def begin(name: str) -> None:
+        drivers[name] = open_site(fleet.sites[name])
+
     try:
-        for name in sorted(wanted):
-            drivers[name] = open_site(fleet.sites[name])
+        of_sites(sorted(wanted), begin, unasked)
         yield drivers
     finally:
         for driver in drivers.values():
@@ -162,17 +176,38 @@ def each(
             raise
 
 
-def list_all(drivers: Mapping[str, Driver], report: bool = False) -> dict[str, Sequence[VM]]:
-    """The VMs of each site, by its name, for a `report` their overview; all sites are asked at the same time. Raises
-    what the first of those that fail raised: a site is never left out."""
+def of_sites(
+    names: Sequence[str], ask: Callable[[str], Result], unasked: Unasked | None, parallel: int = 1
+) -> dict[str, Result]:
+    """What `ask` says of each site, by its name. All are asked, and the errors of all that fail are raised as one: who
+    plans must know every site. Who reports gives `unasked`, which takes the errors, and those sites are left out; it is
+    raised all the same where none is left."""
+    lost: Unasked = []
 
-    def ask(driver: Driver) -> Sequence[VM]:
-        return driver.overview() if report else driver.list()
+    def failed(_name: str, error: Exception) -> None:
+        if not isinstance(error, DriverError):
+            raise error
+        lost.append(error)
 
-    if len(drivers) <= 1:
-        return {site: ask(driver) for site, driver in drivers.items()}
-    with ThreadPoolExecutor(max_workers=len(drivers)) as pool:
-        return dict(zip(drivers, pool.map(ask, drivers.values()), strict=True))
+    found = dict(filter(None, each(names, lambda name: (name, ask(name)), failed, parallel)))
+    if lost and (unasked is None or not found):
+        lost[:0] = unasked or ()
+        raise lost[0] if len(lost) == 1 else SeveralFailedError(sorted(lost, key=attrgetter("site")))
+    if unasked is not None:
+        unasked += lost
+    return found
+
+
+def list_all(
+    drivers: Mapping[str, Driver], report: bool = False, unasked: Unasked | None = None
+) -> dict[str, Sequence[VM]]:
+    """The VMs of each site, by its name, for a `report` their overview; all sites are asked at the same time. Of sites
+    that fail, see `of_sites`."""
+
+    def ask(name: str) -> Sequence[VM]:
+        return drivers[name].overview() if report else drivers[name].list()
+
+    return of_sites(list(drivers), ask, unasked, len(drivers))
 
 
 def width(fleet: Fleet, drivers: Mapping[str, Driver], parallel: int | None) -> Width:

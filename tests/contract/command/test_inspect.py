@@ -14,7 +14,7 @@ from libvirt_site import LibvirtWorld, real
 from muster.command.main import main
 from muster.model.vm import VM
 from muster.policy import load_rules
-from plays import run
+from plays import play, run
 from proxmox_fake import TOKEN, archive_name
 from proxmox_site import ProxmoxWorld, on_proxmox
 from pyVmomi import vim
@@ -392,3 +392,28 @@ def test_the_playbook_writes_the_report_and_changes_nothing(world: LibvirtWorld,
     assert foreign.name in page
     assert "libvirt does not know of them" in page
     assert world.picture() == before
+
+
+@pytest.mark.parametrize("world", ["test"], indirect=True)
+def test_a_site_that_is_down_costs_no_report_on_the_others(world: World, sites: Path, tmp_path: Path) -> None:
+    """It is told, its VMs are not taken for missing, and the exit code is not 0, once the report is there. A job that
+    has to know them all names all that do not answer."""
+    document = yaml.safe_load(sites.read_text())
+    nowhere = "qemu+unix:///system?socket=/nowhere"
+    down = {name: {"platform": "libvirt", "uri": nowhere, "pool": "default"} for name in ("down", "lost")}
+    tiny = {"cpus": 1, "memory": "32 MiB", "disks": [{"size": "1 MiB"}]}
+    vms = {"a": {"site": "down", **tiny}, "b": {"site": "lost", **tiny}}
+    sites.write_text(json.dumps({**document, "sites": {**down, **document["sites"]}, "vms": vms}))
+    task = {"muster.fleet.vm_info": {"fleet_file": str(sites), "all": True}}
+    known = play(tmp_path, {"known": task}).results["known"]
+    assert (known.get("missing"), known.get("down")) == ([], [])
+    extra = json.dumps({"fleet_file": str(sites), "report_dir": str(tmp_path / "report")})
+    ran = run("ansible-playbook", "muster.fleet.inspect", "-i", "localhost,", "-e", extra)
+    assert ran.code == 2, ran.output
+    told = json.loads((tmp_path / "report/report.json").read_text())
+    assert {vm["site"] for vm in told["vms"]} == {world.access.name}
+    for name in down:
+        assert any(note.startswith(f"Not seen at site '{name}': all that it has. Unable to ") for note in told["notes"])
+    ran = run("ansible-playbook", "muster.fleet.health", "-i", "localhost,", "-e", extra)
+    assert ran.code == 2, ran.output
+    assert all(f"Site '{name}': unable to " in ran.output for name in down)

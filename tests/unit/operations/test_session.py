@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from loopback import Loopback
-from muster.drivers.driver import Failed, NotFound, Unsupported
+from muster.drivers.driver import DriverError, Failed, NotFound, Unsupported
 from muster.drivers.libvirt import LibvirtDriver
 from muster.drivers.registry import open_site
 from muster.model.errors import ModelError
@@ -136,10 +136,18 @@ def test_all_sites_are_asked_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(LibvirtDriver, "list", lambda driver: asked(driver) if driver.site == "north" else fail())
         with pytest.raises(Failed, match="does not answer"):
             session.list_all(drivers)
+        lost: list[DriverError] = []
+        assert list(session.list_all(drivers, unasked=lost)) == ["north"]
+        assert [str(error) for error in lost] == ["Site 'south': it does not answer."]
+        monkeypatch.setattr(LibvirtDriver, "list", lambda driver: fail(driver.site))
+        both = "^Site 'north': it does not answer.\nSite 'south': it does not answer.$"
+        for unasked in (None, []):
+            with pytest.raises(DriverError, match=both):
+                session.list_all(drivers, unasked=unasked)
     finally:
         for driver in drivers.values():
             driver.close()
 
 
-def fail() -> list[VM]:
-    raise Failed("it does not answer", site="south")
+def fail(site: str = "south") -> list[VM]:
+    raise Failed("it does not answer", site=site)
