@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import socket
 import ssl
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +129,37 @@ def test_a_port_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         uri = f"https://127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(Unreachable, match=f"unable to open the site at {uri}: .*timed out"):
             open_site(Site("lab", "vsphere", {"uri": uri}))
+
+
+def test_an_answer_that_comes_by_drops(monkeypatch: pytest.MonkeyPatch, pve_pki: tuple[str, str]) -> None:
+    monkeypatch.setenv("MUSTER_CREDENTIALS_LAB", ":".join(ACCOUNT))
+    monkeypatch.setattr(connection, "_WHOLE", 0.3)
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):  # whoever asked has gone
+                while len(asked) == 1:
+                    self.wfile.write(b" ")
+
+        def log_message(self, *_arguments: object) -> None:
+            """Nothing on the terminal."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*pve_pki)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            uri = f"https://127.0.0.1:{server.server_address[1]}"
+            with pytest.raises(Unreachable, match=f"open the site at {uri}: the answer was not whole after 0.3 s"):
+                open_site(Site("lab", "vsphere", {"uri": uri, "tls": {"ca": pve_pki[0]}}))
+        finally:
+            server.shutdown()
+    assert asked == ["/sdk"], "what answers so is not asked again"
 
 
 @on_vsphere

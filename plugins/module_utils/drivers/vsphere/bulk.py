@@ -7,15 +7,17 @@ import http.client
 import io
 from typing import Any
 
+from .. import deadline
 from . import light
 from .sdk import SoapAdapter
 
 _LIMIT = 256 << 20  # bytes of one answer: a page of VMs has about 5 MB
 
 
-def transport(patience: float, **options: Any) -> Any:
+def transport(patience: float, whole: float, **options: Any) -> Any:
     """pyvmomi's SoapStubAdapter, which asks so. `patience`: seconds of silence before an answer;
-    pyvmomi's own limit is for the connection too, and that one is short."""
+    pyvmomi's own limit is for the connection too, and that one is short. `whole`: seconds for the whole answer."""
+    timed = deadline.answers(whole)
 
     class Stub(SoapAdapter.SoapStubAdapter):  # type: ignore[misc]
         cookie: str  # of the session
@@ -25,6 +27,7 @@ def transport(patience: float, **options: Any) -> Any:
 
         def GetConnection(self) -> Any:  # noqa: N802
             connection = super().GetConnection()
+            connection.response_class = timed
             if connection.sock is not None:  # else vCenter closed it after its last answer, and it is opened anew
                 connection.sock.settimeout(patience)
             return connection

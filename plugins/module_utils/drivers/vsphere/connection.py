@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 from ...model.fleet import Site
 from .. import address
+from ..deadline import Late
 from ..driver import Denied, DriverError, Unknown, Unreachable, Unsupported
 from .bulk import Light, transport
 from .credentials import account
@@ -26,6 +27,7 @@ from .sdk import MODERN, MODERN_FROM, VERSION, vim, vmodl
 Result = TypeVar("Result")
 CONNECT = 10  # seconds to connect, TLS and all
 TIMEOUT = 120  # seconds of silence before an answer
+_WHOLE = 600  # seconds of one answer as a whole
 WIDTH = 8  # connections that are kept
 _IDLE = 20  # seconds after which a connection is not trusted to be still open
 _PAUSE = 0.2  # seconds before a question is asked again
@@ -89,6 +91,7 @@ class Session(Reading):
         self.host, self.port, self.tls = host, port or 443, context_of(access)
         self._stub = transport(
             TIMEOUT,
+            _WHOLE,
             host=host,
             port=self.port,
             path="/sdk",
@@ -172,7 +175,7 @@ class Session(Reading):
             except (vmodl.MethodFault, vmodl.RuntimeFault) as fault:
                 raise error_of(doing, fault, site=self.site, vm=vm) from fault
             except (OSError, http.client.HTTPException) as error:
-                if not left or isinstance(error, ssl.SSLError):
+                if not left or isinstance(error, ssl.SSLError | Late):
                     raise self._unreachable(doing, error, vm, asked=tries > 1) from None
                 time.sleep(_PAUSE)
             except DriverError:
