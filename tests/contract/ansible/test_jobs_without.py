@@ -43,3 +43,24 @@ def test_without_a_fleet_file() -> None:
     ran = run("ansible-playbook", "muster.fleet.provision")
     assert ran.code == 2, ran.output
     assert "Name the fleet file, as in -e fleet_file=fleet.yml. Nothing was changed." in ran.output
+
+
+@pytest.mark.parametrize("world", ["test"], indirect=True)
+@pytest.mark.parametrize(
+    ("job", "given", "written"),
+    [
+        ("inspect", (), "muster-report"),
+        ("report", (), "muster-report"),  # it fails for the VMs that are missing, once it is written
+        ("inspect", ("-e", "report_dir=out/../day-one"), "day-one"),
+    ],
+)
+def test_the_report_is_where_the_job_was_called(
+    fleet: str, tmp_path: Path, job: str, given: tuple[str, ...], written: str
+) -> None:
+    called = tmp_path / "called"
+    called.mkdir()
+    argv = (f"muster.fleet.{job}", "-i", "localhost,", "-e", f"fleet_file={fleet}", *given)
+    ran = run("ansible-playbook", *argv, cwd=called, PWD=str(called))
+    assert [path.name for path in called.iterdir()] == [written], ran.output
+    assert (called / written / "report.html").is_file()
+    assert ".." not in ran.output
