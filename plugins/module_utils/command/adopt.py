@@ -113,23 +113,26 @@ def _value(value: Any) -> str:
 
 
 def _say(message: str) -> None:
-    from ..policy.wording import printable
+    from ..policy.wording import one_line
 
-    sys.stderr.write(f"{printable(message)}\n")
+    sys.stderr.write(f"{one_line(message)}\n")
 
 
 def _tell(options: argparse.Namespace, found: Sequence[Adoption], nobodys: Sequence[VM]) -> None:
+    from ..policy.formats.words import plural
+
     for one in found:
         left = f"; not managed: {', '.join(one.left)}" if one.left else ""
         _say(f"{one.name}: {one.vm.uuid}{', taken over' if one.taken else ''}{left}")
     if options.check:
-        _say(f"{len(found)} VMs would be adopted. Nothing was changed.")
+        _say(f"{plural(len(found), 'VM')} would be adopted. Nothing was changed.")
     elif found:
-        _say(f"{len(found)} VMs are in {options.fleet}, their import blocks in {options.terraform}. Apply it: the plan "
-             "imports them and changes nothing. Then remove the import blocks.")
+        _say(f"{options.fleet} has {plural(len(found), 'VM')} more, and {options.terraform} the import blocks. Apply "
+             "it: the plan imports them and changes nothing. Then remove the import blocks.")
     else:
         _say(f"Every VM of the fleet at the site '{options.site}' is in {options.fleet} already.")
     if nobodys:
-        names = ", ".join(sorted(vm.name for vm in nobodys)[:20])
+        names = ", ".join(f"{name:.80}" for name in sorted(vm.name for vm in nobodys)[:20])
         more = f" and {len(nobodys) - 20} more" if len(nobodys) > 20 else ""
-        _say(f"{len(nobodys)} VMs there bear no mark, and are left alone: {names}{more}. Take one with --take VM.")
+        count = plural(len(nobodys), "VM")
+        _say(f"Without a mark, and so left alone: {count}, {names}{more}. Take one with --take VM.")

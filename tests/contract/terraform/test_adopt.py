@@ -79,7 +79,7 @@ def test_a_vm_that_somebody_else_made(site: Terraform, capsys: pytest.CaptureFix
     world = site.world
     stranger = world.foreign("x")
     assert adopt(site) == 0
-    assert f"bear no mark, and are left alone: {stranger.name}" in capsys.readouterr().err
+    assert f"Without a mark, and so left alone: 1 VM, {stranger.name}." in capsys.readouterr().err
     assert world.driver.get(str(stranger.uuid)).mark is None
     assert adopt(site, "--take", "nobody") == 2
     assert "there is no such VM" in capsys.readouterr().err
