@@ -141,7 +141,8 @@ def test_a_vcenter_in_which_no_category_is_seen(world: VsphereWorld, asked: list
     assert len(asked) == 3, "it is asked once in a session"
 
 
-LOST = [http.client.HTTPException("403 Forbidden"), ConnectionRefusedError("refused"), TimeoutError("silence")]
+LOST = [http.client.HTTPException("403 Forbidden"), ConnectionRefusedError("refused"), TimeoutError("silence"),
+        RecursionError("levels")]  # fmt: skip
 NONSENSE = [{"no": "list"}, [{"object_id": {}}], [{"object_id": {"id": "x"}, "tag_ids": [7]}],
             [{"object_id": {"id": "x"}, "tag_ids": ["../../session"]}], "<html>", 7]  # fmt: skip
 
@@ -167,6 +168,15 @@ def test_a_service_that_does_not_answer_leaves_them_unknown(
         return what
 
     monkeypatch.setattr(service._Service, "_ask", broken)
+    (seen,) = world.driver.list()
+    assert (seen["tags"], seen.state["unknown"]) == (None, ["tags"])
+
+
+def test_a_service_that_takes_too_long_leaves_them_unknown(
+    world: VsphereWorld, tagging: Tagging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tagging.attach("owner", "shop", world.foreign())
+    monkeypatch.setattr(service, "_WHOLE", 0.0)
     (seen,) = world.driver.list()
     assert (seen["tags"], seen.state["unknown"]) == (None, ["tags"])
 

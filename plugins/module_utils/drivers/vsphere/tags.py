@@ -20,10 +20,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...model.tags import key_of
+from .. import deadline
 from .connection import CONNECT, Session
 
 _REST = "/rest/com/vmware/cis"
-_PATIENCE = 20  # seconds of silence
+_PATIENCE, _WHOLE = 20, 120  # seconds of silence, and of a whole answer
 _PAGE = 1000  # VMs in one question
 _MOST = 2000  # tags and categories whose names are asked for, one by one: no call answers several
 _LIMIT = 64 << 20  # bytes of one answer
@@ -45,7 +46,7 @@ def attached(session: Session, vms: Sequence[str]) -> dict[str, Tags] | None:
     try:
         with _Service(session) as service:
             found = service.attached(vms)
-    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, AttributeError):
+    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         found = None  # no such service, no right, or another answer than its own
     if found is None:
         session.memory["no tags"] = True  # it is not waited for again
@@ -59,6 +60,7 @@ class _Service:
         self.account = session.account
         self.connection = http.client.HTTPSConnection(
             session.host, session.port, timeout=CONNECT, context=session.tls)
+        self.connection.response_class = deadline.answers(_WHOLE)
         self.headers = {"Accept": "application/json", "Content-Type": "application/json"}
 
     def __enter__(self) -> _Service:
