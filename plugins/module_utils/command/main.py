@@ -19,6 +19,7 @@ exit codes:
   1  there are such findings, or VMs of the fleet file that are not at the site
   2  it could not be checked: a bad file, pack, waiver or option, a site that does not answer. Nothing was written.
 """
+_REPORT = "https://github.com/muster-fleet/muster/issues"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return CANNOT
+    except Exception as error:  # Python's own exit code for it is 1, which means findings
+        return _failed(f"Muster has a defect: {_where(error)}. What it was to do is not done; please report this line: "
+                       f"{_REPORT}")  # fmt: skip
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -55,6 +59,17 @@ def _run(options: argparse.Namespace) -> int:
 
         return adopt.run(options)
     return _version()
+
+
+def _where(error: BaseException) -> str:
+    """Which exception, and where it came from; its text may hold anything, a secret as well."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    if place is None:
+        return type(error).__name__
+    code = place.tb_frame.f_code
+    return f"{type(error).__name__} in {code.co_name}, line {place.tb_lineno} of {code.co_filename.rpartition('/')[2]}"
 
 
 def _failed(sentence: str) -> int:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from muster.command import main as command
 from sample_files import PACK, VM, Done, change, plan
 
 Muster = Callable[..., Done]
@@ -175,3 +177,17 @@ def test_a_disk_that_is_full_leaves_the_old_report(muster: Muster, folder: Path,
     assert "r.json: cannot be written: No space left on device. It is as it was" in done.err
     assert (folder / "r.json").read_text(encoding="utf-8") == "as it was"
     assert sorted(path.name for path in folder.iterdir()) == ["fleet.yml", "ours.yml", "plan.json", "r.json"]
+
+
+@pytest.mark.parametrize("error", [KeyError("secret"), MemoryError(), RecursionError("secret")])
+def test_what_nobody_foresaw_is_no_finding(muster: Muster, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """The kind and the place of the exception, and not its text, which may hold anything."""
+
+    def falls(_options: object) -> int:
+        raise error
+
+    monkeypatch.setattr(command, "_run", falls)
+    done = muster("check", "plan.json")
+    assert (done.code, done.out) == (2, "")
+    assert re.fullmatch(rf"Muster has a defect: {type(error).__name__} in falls, line \d+ of test_bad_input\.py\. .* "
+                        r"report this line: https://\S+/issues\n", done.err), done.err  # fmt: skip
