@@ -12,7 +12,7 @@ from fleets import Small
 from plays import run
 from proxmox_fake import TOKEN
 from sites import World
-from test_vsphere_needs import READ, role
+from test_vsphere_needs import READ, fill, role
 from vsphere_simulator import ACCOUNT
 from vsphere_site import done
 
@@ -56,6 +56,8 @@ def full(small: Small) -> None:
     world: Any = small.world
     if world.access.platform == "proxmox":
         world.fake.storages[world.pool] |= {"type": "lvm", "avail": 1 << 30}
+    else:
+        fill(world, world.pool, 0)
     small.edit(lambda vms: vms["b"].update(HUGE))
 
 
@@ -93,7 +95,7 @@ BAD: dict[str, tuple[Callable[[Small], object], str, str]] = {
     "no room": (
         full,
         r"^(Site|VM).*: the storage 'local-lvm' has 1 GiB free, and .* needs? .* there; nothing was changed",
-        r"^(Site|VM).*: the datastore 'LocalDS_0' has .* free, and .* needs? .* there; nothing was changed",
+        r"^(Site|VM).*: the datastore 'LocalDS_0' has 0 B free, and .* needs? some there; nothing was changed",
     ),
     "a name of others": (
         lambda small: theirs(small, 1),

@@ -3,23 +3,27 @@ of the account."""
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from muster.drivers.driver import Conflict, Denied, Driver, Template
+from muster.drivers.driver import Conflict, Denied, Driver, Image, Template
 from muster.model.fleet import Fleet, Site
+from muster.model.fleet_planner import VMPlan
 from muster.model.units import format_size
 from muster.model.vm import VM
 from muster.operations.converge import Allowed, Outcome, converge
 from pyVmomi import vim
 from test_vsphere_placement import cluster
 from vsphere_simulator import ACCOUNT
-from vsphere_site import VsphereWorld, disk_spec, on_vsphere
+from vsphere_site import VsphereWorld, disk_spec, done, on_vsphere
 
 pytestmark = on_vsphere
+MIB = 1 << 20
 DISK: dict[str, Any] = {"disks": [{"size": "1 MiB"}]}
 
 
@@ -40,13 +44,51 @@ def disk(size: int, **more: str) -> dict[str, Any]:
     return {"size": f"{size >> 20} MiB", **more}
 
 
+def debian(world: VsphereWorld) -> None:
+    """The image `debian` of the site is the template of that name."""
+    images = {"debian": {"template": "debian"}}
+    world.driver.access = Site("vc", "vsphere", {**world.access.options, "images": images})
+
+
+def fill(world: VsphereWorld, datastore: str, left: int) -> None:
+    """A VM of others takes all of a datastore but for `left` bytes."""
+    (store,) = (one for one in cluster(world).datastore if one.name == datastore)
+    controller = vim.vm.device.VirtualDeviceSpec(
+        operation="add", device=vim.vm.device.ParaVirtualSCSIController(key=-1, busNumber=0, sharedBus="noSharing"))
+    size = int(store.summary.freeSpace) - left
+    world.add(f"hog-{size}", deviceChange=[controller, disk_spec(size, 0, datastore)])
+
+
+def drive(obj: Any) -> Any:
+    """The one disk of a VM or template."""
+    (found,) = (one for one in obj.config.hardware.device if isinstance(one, vim.vm.device.VirtualDisk))
+    return found
+
+
+def thicken(world: VsphereWorld, vm: VM) -> None:
+    device = drive(world.inside(vm))
+    device.backing.thinProvisioned = False
+    world.reconfigure(
+        world.inside(vm), deviceChange=[vim.vm.device.VirtualDeviceSpec(operation="edit", device=device)])
+
+
+def hold(world: VsphereWorld, obj: Any, holds: int) -> None:
+    """From now on the disk of a VM or template holds so many bytes, and vCenter knows."""
+    datastore, _bracket, path = str(drive(obj).backing.fileName).removeprefix("[").partition("] ")
+    (file,) = world.simulator.folder.rglob(f"*{datastore}*/{path.removesuffix('.vmdk')}-flat.vmdk")
+    os.truncate(file, holds)
+    obj.RefreshStorageInfo()
+
+
 def test_what_fits_alone_and_not_together(world: VsphereWorld) -> None:
-    """A run of three VMs, of which any two fit."""
-    world.made("old", **DISK)
+    """A run of three VMs, of which any two fit: their disks are thick."""
+    thicken(world, world.made("old", **DISK))
+    world.template()
+    debian(world)
     size = (free(world, world.pool) * 2 // 5) >> 20 << 20
     before = world.picture()
     left = format_size(int(next(one for one in cluster(world).datastore if one.name == world.pool).summary.freeSpace))
-    outcomes = run(world, a={"disks": [disk(size)]}, b={"disks": [disk(size)]},
+    outcomes = run(world, a={"disks": [disk(size)], "image": "debian"}, b={"disks": [disk(size)], "image": "debian"},
                    old={"disks": [disk(size + (1 << 20))]})  # fmt: skip
     assert not any(one.changed for one in outcomes)
     assert len(outcomes) == 3
@@ -57,31 +99,57 @@ def test_what_fits_alone_and_not_together(world: VsphereWorld) -> None:
         "nothing was changed. Free space there, or name another pool in the fleet file."
     )
     assert world.picture() == before
-    assert [one.error for one in run(world, a={"disks": [disk(size)]}, b=DISK)] == ["", ""]
+    assert [one.error for one in run(world, a={"disks": [disk(size)], "image": "debian"}, b=DISK)] == ["", ""]
 
 
-@pytest.mark.parametrize("way", ["made", "copied", "cloned", "grown", "added", "moved"])
-def test_a_full_datastore(world: VsphereWorld, way: str) -> None:
-    """Each way in which a disk comes to need room there, without a run around it."""
-    world.template()
-    there, driver = {"pool": "LocalDS_1"}, world.driver
-    vm = world.made("old", disks=[disk(1 << 20, **there if way == "grown" else {})])
-    controller = vim.vm.device.VirtualDeviceSpec(
-        operation="add", device=vim.vm.device.ParaVirtualSCSIController(key=-1, busNumber=0, sharedBus="noSharing"))
-    world.add("hog", deviceChange=[controller, disk_spec(free(world, "LocalDS_1") - (1 << 20), 0, "LocalDS_1")])
-    new = world.wanted("new", disks=[disk(4 << 20, **there)])
-    disks = [*DISK["disks"], disk(4 << 20, **there)] if way == "added" else [disk(4 << 20, **there)]
-    size = 3 if way == "grown" else 4
+# What is done for a disk of 4 MiB · whether the one that is there or is copied is thin, it holds 3 MiB · MiB that must
+# find room at once; where that is none, something must be free.
+ROOM = [
+    ("made", True, 0), ("added", True, 0), ("grown", True, 0), ("grown", False, 3), ("copied", True, 3),
+    ("copied", False, 4), ("cloned", True, 3), ("cloned", False, 4), ("moved", True, 3), ("moved", False, 4),
+    ("sent", True, 3), ("restored", True, 3), ("made again", True, 0), ("made again", False, 5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("way", "thin", "size"), ROOM)
+def test_a_full_datastore(world: VsphereWorld, tmp_path: Path, way: str, thin: bool, size: int) -> None:
+    """Each way in which a disk comes to need room there, without a run around it. A VM that is made again is a copy of
+    8 MiB, and gives back the 3 MiB that it holds."""
+    there, driver, image = {"pool": "LocalDS_1"}, world.driver, tmp_path / "disk.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(image), "4M"], check=True)
+    os.truncate(image, 3 * MIB)
+    again = way == "made again"
+    hold(world, world.template(sizes=(4 * MIB,), thin=thin), 3 * MIB)
+    debian(world)
+    own = disk((1 if way == "grown" else 4) * MIB, **there if way == "grown" or again else {})
+    vm = world.made("old", disks=[own], firmware="bios")
+    if not thin and not again:
+        thicken(world, vm)
+    hold(world, world.inside(vm), (1 if way == "grown" else 3) * MIB)
+    vm = driver.get(vm.name)
+    new = world.wanted("new", disks=[disk(4 * MIB, **there)])
+    disks = [own, disk(4 * MIB, **there)] if way == "added" else [disk(4 * MIB, **there)]
     desired = world.wanted("old", disks=disks)
+    anew = world.wanted("old", disks=[disk(8 * MIB, **there)], firmware="uefi", image="debian")
     ways: dict[str, Callable[[], object]] = {
         "made": lambda: driver.create(new, world.mark(new), None),
         "copied": lambda: driver.create(new, world.mark(new), Template("debian", "debian")),
         "cloned": lambda: driver.clone(vm, new, world.mark(new)),
+        "sent": lambda: driver.create(new, world.mark(new), Image("debian", image, "")),
+        "restored": lambda: driver.restore(new, world.mark(new), {"root": image}),
+        "made again": lambda: driver.check_run([VMPlan(anew, vm, tuple(world.changes(anew)))]),
     }
-    before = world.picture()
-    with pytest.raises(Conflict, match=rf"^VM '.*'LocalDS_1' has [12]\d* .iB free, and it needs {size} MiB there; not"):
-        ways.get(way, lambda: driver.apply(desired, vm, world.changes(desired)))()
+    act = ways.get(way, lambda: driver.apply(desired, vm, world.changes(desired)))
+    fill(world, "LocalDS_1", max(0, size - 1) * MIB)
+    before, has = world.picture(), f"{size - 1} MiB" if size > 1 else "0 B"
+    lacks = f"{size} MiB" if size else "some"
+    with pytest.raises(Conflict, match=rf"^VM '.*'LocalDS_1' has {has} free, and it needs {lacks} there; nothing was"):
+        act()
     assert world.picture() == before
+    (hog,) = (one for one in world.inventory if one.name.startswith("hog-"))
+    done(hog.Destroy_Task())
+    fill(world, "LocalDS_1", max(1, size) * MIB)
+    act()
 
 
 def role(world: VsphereWorld, *rights: str) -> None:

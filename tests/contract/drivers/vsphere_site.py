@@ -104,8 +104,10 @@ class VsphereWorld(World):
         )
         return done(datacenter.vmFolder.CreateVM_Task(spec, pool, None))
 
-    def template(self, name: str = "debian", sizes: tuple[int, ...] = (1 << 20,), **fields: Any) -> Any:
-        """A template with a NIC and disks of these sizes."""
+    def template(
+        self, name: str = "debian", sizes: tuple[int, ...] = (1 << 20,), thin: bool = False, **fields: Any
+    ) -> Any:
+        """A template with a NIC and disks of these sizes, all of them thin or not."""
         devices: list[Any] = [
             vim.vm.device.VirtualDeviceSpec(
                 operation="add",
@@ -120,7 +122,7 @@ class VsphereWorld(World):
                 ),
             ),
         ]
-        devices += [disk_spec(size, unit, self.pool) for unit, size in enumerate(sizes)]
+        devices += [disk_spec(size, unit, self.pool, thin) for unit, size in enumerate(sizes)]
         made = self.add(name, deviceChange=devices, **fields)
         made.MarkAsTemplate()
         return made
@@ -193,7 +195,7 @@ class VsphereWorld(World):
         """The whole simulator goes."""
 
 
-def disk_spec(size: int, unit: int, pool: str) -> Any:
+def disk_spec(size: int, unit: int, pool: str, thin: bool = False) -> Any:
     """What adds a disk to the controller that is added with it."""
     return vim.vm.device.VirtualDeviceSpec(
         operation="add",
@@ -204,7 +206,9 @@ def disk_spec(size: int, unit: int, pool: str) -> Any:
             unitNumber=unit,
             capacityInKB=size >> 10,
             capacityInBytes=size,
-            backing=vim.vm.device.VirtualDisk.FlatVer2BackingInfo(fileName=f"[{pool}]", diskMode="persistent"),
+            backing=vim.vm.device.VirtualDisk.FlatVer2BackingInfo(
+                fileName=f"[{pool}]", diskMode="persistent", thinProvisioned=thin
+            ),
         ),
     )
 

@@ -13,7 +13,7 @@ from ...model.units import format_size
 from ...model.vm import VM
 from ..driver import Conflict, Failed, Progress, Unknown, Unreachable
 from ..ownership import Written, adopted
-from . import contents, devices, listing, rights, room
+from . import contents, devices, listing, needs, rights, room
 from . import mark as marks
 from .plan import Plan, empty, firmware, hardware
 from .sdk import vim
@@ -116,7 +116,9 @@ def _check(driver: VsphereDriver, plan: Plan) -> None:
     if _cared(plan):
         needed.care(driver.places.cluster(plan.desired))
     needed.check(plan.desired.name)
-    room.check(driver, [part])
+    paths = [plan.contents.get(disk["name"]) for disk in plan.desired["disks"] or ()]
+    sent = [path.stat().st_size if path else 0 for path in paths]
+    room.check(driver, [part], needs.Origin(plan.source._moId if plan.source else "", sent))
 
 
 def _cared(plan: Plan) -> bool:

@@ -11,7 +11,7 @@ from ...model.vm import VM
 from ..driver import Denied, Template
 from .changes import WHERE
 from .moves import PLACES, here
-from .room import cluster_of, made, taken
+from .needs import Origin, cluster_of, made, taken
 from .sdk import vim
 from .site import Cluster
 
@@ -149,7 +149,7 @@ class Needed:
         return obj
 
     def _places(self, cluster: Cluster, plan: VMPlan, networks: Collection[str]) -> None:
-        for name in {name for name, size in taken(self.driver, plan) if size > 0}:
+        for name in {need.pool for need in taken(self.driver, plan, Origin(), {}) if need.size > 0}:
             if name in cluster.datastores:
                 self.add(cluster.datastores[name], f"the datastore '{name}'", _SPACE)
         for name in networks:
