@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import libvirt
@@ -140,6 +141,16 @@ def test_a_site_that_does_not_answer(uri: str) -> None:
         open_site(Site("lab", "libvirt", {"uri": uri}))
     assert uri in str(caught.value)
     assert caught.value.todo
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["test://{}", "test:///{}", "test+unix://{}", "test://{}?mode=auto", "test://{}/none"])
+def test_a_file_that_is_no_test_host_is_not_quoted(form: str, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("hunter2\n", encoding="utf-8")
+    uri = form.format(tmp_path / "secret")
+    with pytest.raises(Unreachable, match=rf"names the file /?{tmp_path}/secret.*does not take as the desc") as caught:
+        open_site(Site("lab", "libvirt", {"uri": uri}))
+    assert "hunter2" not in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

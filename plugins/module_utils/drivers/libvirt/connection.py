@@ -103,6 +103,16 @@ def connect(access: Site) -> Any:
     try:
         connection = libvirt.open(uri)
     except libvirt.libvirtError as error:
+        parts = urlsplit(uri)
+        if parts.scheme.partition("+")[0] == "test" and not parts.hostname:
+            # libvirt's own words quote the beginning of the file, which may be a secret of the controller's.
+            raise Unreachable(
+                f"its uri names the file {parts.path:.300}, which libvirt does not take as the description of a "
+                "test host",
+                site=access.name,
+                todo="Name an XML file of libvirt's test driver, as in test:///folder/node.xml, or a host of virtual "
+                "machines, as in qemu:///system",
+            ) from None
         words = " ".join(str(error).split())[:400]
         kind = kind_of(error)
         kind = kind if kind in (Denied, Unsupported) else Unreachable
