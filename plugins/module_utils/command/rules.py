@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
 
 def listed(options: argparse.Namespace) -> int:
     """``muster rules list``: a line for each rule."""
-    from ..policy.formats.words import Style, line
+    from ..policy.formats.words import Style, line, plural
 
     style = Style(output.colour())
 
@@ -44,7 +44,7 @@ def listed(options: argparse.Namespace) -> int:
                     ",".join(rule.stages)
                 yield f"  {style.severity(rule.severity)}  {rule.id:{width}}  {cited:16}  {line(rule.title)}\n"
             yield "\n"
-        yield f"{total} rules. 'muster rules show ID' explains one.\n"
+        yield f"{plural(total, 'rule')}. 'muster rules show ID' explains one.\n"
 
     output.to_terminal(lines())
     return 0
@@ -102,6 +102,7 @@ def _citations(rules: Sequence[Rule]) -> Iterator[str]:
 
 def documented(options: argparse.Namespace) -> int:
     """``muster rules docs``: a page for each rule and an index, in a folder."""
+    from ..policy.formats.words import plural
     from ..policy.rule_pages import MARK, index, page
 
     packs = _packs(options.pack)
@@ -118,7 +119,7 @@ def documented(options: argparse.Namespace) -> int:
         output.to_file(str(folder / name), [text])
     for old in gone:
         old.unlink()
-    output.to_terminal([f"{options.folder}: {len(rules)} pages and README.md.\n"])
+    output.to_terminal([f"{options.folder}: {plural(len(rules), 'page')} and README.md.\n"])
     return 0
 
 

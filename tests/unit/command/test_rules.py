@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cmarkgfm.cmark import Options, markdown_to_html_with_extensions
 from muster.policy import load_rules
 from muster.policy.packfile import shipped
 from muster.policy.rule_pages import MARK, page
@@ -72,9 +75,29 @@ def test_docs_are_written_and_stale_pages_go(muster: Muster, folder: Path) -> No
     (folder / "out" / "gone.md").write_text(f"{MARK}\n\n# Gone\n", encoding="utf-8")
     (folder / "out" / "notes.md").write_text("Ours.\n", encoding="utf-8")
     done = muster("rules", "docs", "out", "--pack", "ours.yml")
-    assert (done.code, done.out) == (0, "out: 1 pages and README.md.\n")
+    assert (done.code, done.out) == (0, "out: 1 page and README.md.\n")
     assert sorted(path.name for path in (folder / "out").iterdir()) == ["README.md", "memory-enough.md", "notes.md"]
     assert "[memory-enough](memory-enough.md)" in (folder / "out" / "README.md").read_text(encoding="utf-8")
+
+
+def test_nothing_in_a_pack_acts_on_its_pages(muster: Muster, folder: Path) -> None:
+    """They are put on web sites; a pack may be somebody else's."""
+    acts = '<script>alert(1)</script> &lt;b> [x](javascript:alert(1)) \x1b[2J'
+    rule = {"id": "memory-enough", "title": f"{acts}\n# More", "severity": "low", "why": f"{acts}\n```",
+            "stages": ["spec"], "expect": "name != '\n```\n<script>alert(2)</script>\n'",
+            "fix": {"advice": f"~~~\n{acts}"}, "controls": {"ours": ["<script>"]},
+            "tests": {"pass": [{"name": "```\n<script>"}], "fail": [{"name": "\n```\n<script>alert(2)</script>\n"}]}}
+    pack = {"pack": "ours", "version": "1.0.0", "title": acts, "rules": [rule]}
+    (folder / "acts.yml").write_text(json.dumps(pack), encoding="utf-8")
+    done = muster("rules", "docs", "out", "--pack", "acts.yml")
+    assert (done.code, done.out, done.err) == (0, "out: 1 page and README.md.\n", "")
+    for name in ("memory-enough.md", "README.md"):
+        text = (folder / "out" / name).read_text(encoding="utf-8")
+        assert "\x1b" not in text
+        shown = markdown_to_html_with_extensions(text.removeprefix(MARK), Options.CMARK_OPT_UNSAFE, ["table"])
+        assert "alert(1)" in shown, "it is to be read"
+        assert not re.search(r"<script|<b>|href=.javascript", shown), shown
+        assert shown.count("<h1>") == 1
 
 
 def test_the_pages_in_the_repository_are_those_of_the_rules(muster: Muster, folder: Path) -> None:
