@@ -141,7 +141,8 @@ def test_what_is_not_a_proof_keeps_the_snapshot_in_the_state(
         raise error("it does not answer", site=self.site)
 
     with monkeypatch.context() as planted:
-        planted.setattr(type(kept.world.driver), "list" if error is None else "snapshots", failing)
+        for question in ("list",) if error is None else ("snapshots", "snapshots_of_all"):
+            planted.setattr(type(kept.world.driver), question, failing)
         assert "Unable to read" in kept.refused()
         kept.run("apply", "-auto-approve", "-refresh-only", code=1)
         kept.run("destroy", "-auto-approve", code=1)
