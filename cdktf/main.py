@@ -10,6 +10,7 @@ import shutil
 import sys
 
 from muster.model.errors import ModelError
+from muster.policy.formats.words import plural
 
 
 def main(argv: list[str]) -> int:
@@ -40,11 +41,11 @@ def main(argv: list[str]) -> int:
             raise
         for finding in rulebook.findings:
             print(f"{finding}\n", file=sys.stderr)
-        print(f"{len(rulebook.findings)} findings stop the synthesis.", file=sys.stderr)
+        print(f"{plural(len(rulebook.findings), 'finding')} stopped the synthesis.", file=sys.stderr)
         return 1
     for stack in stacks:
         folder = os.path.join(app.outdir, "stacks", stack.site)
-        print(f"{os.path.relpath(folder)}: {len(fleet.at(stack.site))} VMs")
+        print(f"{os.path.relpath(folder)}: {plural(len(fleet.at(stack.site)), 'VM')}")
     return 0
 
 

@@ -18,6 +18,7 @@ from ansible_collections.muster.fleet.plugins.module_utils.policy import Report,
 from ansible_collections.muster.fleet.plugins.module_utils.policy.documents import DocumentError
 from ansible_collections.muster.fleet.plugins.module_utils.policy.fixes import FixConflictError, settings
 from ansible_collections.muster.fleet.plugins.module_utils.policy.formats import Checked, FormatError, Part, pieces
+from ansible_collections.muster.fleet.plugins.module_utils.policy.formats.words import plural
 from ansible_collections.muster.fleet.plugins.module_utils.policy.framework import (
     FrameworkError,
     by_framework,
@@ -183,5 +184,5 @@ def _gate(report: Report, severity: str) -> dict[str, Any]:
         return {"failed": False}
     rest = f" And {len(found) - _NAMED} more." if len(found) > _NAMED else ""
     named = " ".join(f"[{finding.rule}] {finding.sentence}" for finding in found[:_NAMED])
-    return {"failed": True, "msg": f"{len(found)} findings of severity {severity} or worse. {named}{rest} "
+    return {"failed": True, "msg": f"{plural(len(found), 'finding')} of severity {severity} or worse. {named}{rest} "
                                    "Nothing was changed; fix the VMs or have the rules waived."}

@@ -123,7 +123,10 @@ def errors(outcomes):
     """What went wrong. Those that were not begun for it share a line: one for each would bury the one that says why."""
     left = [outcome.vm for outcome in outcomes if outcome.how == converge.NOT_BEGUN]
     found = [outcome.error for outcome in outcomes if outcome.error and outcome.vm not in left]
-    return found + ([f"{len(left)} VMs were not begun and are as they were: {', '.join(left)}."] if left else [])
+    were = f"{len(left)} VMs were not begun and are as they were"
+    if len(left) == 1:
+        were = "1 VM was not begun and is as it was"
+    return found + ([f"{were}: {', '.join(left)}."] if left else [])
 
 
 def main():

@@ -414,6 +414,7 @@ def test_a_site_that_is_down_costs_no_report_on_the_others(world: World, sites: 
     assert {vm["site"] for vm in told["vms"]} == {world.access.name}
     for name in down:
         assert any(note.startswith(f"Not seen at site '{name}': all that it has. Unable to ") for note in told["notes"])
+    assert "1 VM, 1 finding, " in " ".join(ran.output.split())
     ran = run("ansible-playbook", "muster.fleet.health", "-i", "localhost,", "-e", extra)
     assert ran.code == 2, ran.output
     assert all(f"Site '{name}': unable to " in ran.output for name in down)

@@ -150,7 +150,7 @@ def test_a_rule_that_fails_stops_the_synthesis(tmp_path: Path) -> None:
         assert (ran.code, ran.said) == (1, "")
         assert stacks(tmp_path) == {}
         assert [sentence for sentence in sentences.values() if sentence not in ran.errors] == []
-        assert f"{len(sentences)} findings stop the synthesis" in ran.errors
+        assert f"{len(sentences)} findings stopped the synthesis" in ran.errors
         assert "Rule rpo-set (high): The VM has a recovery point objective\n" in ran.errors
         assert "Traceback" not in ran.errors
 

@@ -34,6 +34,7 @@ rules:
 TASKS: dict[str, dict[str, Any]] = {
     "spec": {"stage": "spec", "packs": ["muster/baseline"], "waivers": "waivers.yml"},
     "gate": {"stage": "spec", "packs": ["muster/baseline"], "waivers": "waivers.yml", "fail_on": "high"},
+    "gate_of_one": {"stage": "guest", "packs": ["ours.yml"], "guests": {"web": {"x": 1}}, "fail_on": "low"},
     "gate_not_hit": {"stage": "spec", "packs": ["muster/baseline"], "fail_on": "critical"},
     "guest": {"stage": ["live", "guest"], "packs": ["ours.yml"], "report": "build/report", "run": {"fleet": "acme"}},
     "one_strange": {"stage": "guest", "packs": ["ours.yml"], "documents": [DOCUMENT, {"name": "db"}],
@@ -106,6 +107,7 @@ def test_it_returns_compliance_and_changes_nothing(results: dict[str, Any]) -> N
 def test_the_gate_names_what_hit_it(results: dict[str, Any]) -> None:
     assert results["gate"]["failed"] is True
     assert "[rto-set] web at lab: protection.rto is not set." in results["gate"]["msg"]
+    assert results["gate_of_one"]["msg"].startswith("1 finding of severity low or worse. ")
     assert results["gate"]["compliance"]["failed"] > 0
     assert not results["gate_not_hit"]["failed"]
 
