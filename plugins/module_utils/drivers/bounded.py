@@ -43,9 +43,9 @@ class Bounded(HTTPAdapter):  # type: ignore[misc]
 
     def _time(self, manager: Any) -> None:
         """Let the connections of `manager` have answers with a deadline."""
-        answer = {"response_class": deadline.answers(self.seconds)}
+        answer = deadline.answers(self.seconds)
         manager.pool_classes_by_scheme = {
-            scheme: type(pool.__name__, (pool,), {"ConnectionCls": type("Connection", (pool.ConnectionCls,), answer)})
+            scheme: _with(pool, ConnectionCls=_with(pool.ConnectionCls, response_class=answer))
             for scheme, pool in manager.pool_classes_by_scheme.items()
         }
 
@@ -77,6 +77,11 @@ class Bounded(HTTPAdapter):  # type: ignore[misc]
                 answer.close()
                 raise Unbounded(f"the answer has more than {self.limit >> 20} MiB", request=answer.request)
         return b"".join(pieces)
+
+
+def _with(kind: Any, **more: Any) -> type:
+    """A class that has more than `kind`, under its name: urllib3 writes that into its errors."""
+    return type(kind.__name__, (kind,), more)
 
 
 def _late(error: BaseException | None) -> deadline.Late | None:

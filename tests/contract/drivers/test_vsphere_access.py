@@ -52,6 +52,13 @@ def test_a_certificate_that_nobody_vouches_for(world: VsphereWorld) -> None:
     refused(world, Unreachable, r"certificate verify failed.*sites\.vc\.tls\.ca", tls=None)
 
 
+@on_vsphere
+def test_a_certificate_of_another_name(world: VsphereWorld) -> None:
+    """A good authority vouches for it: another one is no help."""
+    uri = f"https://{world.simulator.address}".replace("127.0.0.1", "127.1").replace("localhost", "127.1")
+    refused(world, Unreachable, r"mismatch.*not valid for '127\.1'.*Write a name.*into sites\.vc\.uri", uri=uri)
+
+
 def test_a_certificate_must_be_of_the_host_that_was_asked_for() -> None:
     assert connection.context_of(Site("vc", "vsphere", {})).check_hostname
 

@@ -117,3 +117,8 @@ def test_statuses(status: int, kind: type) -> None:
     assert found.__class__ is kind
     assert "\x1b" not in str(found)
     assert "\n" not in str(found)
+
+
+def test_a_log_of_a_task_is_named_where_there_is_a_task() -> None:
+    assert "the task's log" in errors.error_of("x", "QEMU exited", site="s").todo
+    assert "the journal of the node" in errors.error_of("x", "QEMU exited", site="s", status=500).todo

@@ -62,6 +62,8 @@ class Api:
         fingerprint = tls.get("fingerprint")
         # A pinned certificate is trusted for what it is, whoever signed it.
         verify = False if fingerprint or tls.get("verify") is False else (tls.get("ca") or True)
+        if isinstance(verify, str):
+            address.trusting(access, verify)  # requests tells of a missing file as of a site that is silent
         self.root = ProxmoxAPI(
             host,
             port=port or 8006,
@@ -121,7 +123,9 @@ class Api:
             raise error_of(doing, words, site=self.site, vm=vm, status=error.status_code) from None
         except Unbounded as error:
             raise self._strange(doing, vm, clean(error), asked=method == "get") from error
-        except OSError as error:  # those of requests are, and one for a file of authorities that is not there
+        except requests.exceptions.TooManyRedirects:
+            raise self._strange(doing, vm, "it sends whoever asks elsewhere", asked=method == "get") from None
+        except OSError as error:  # those of requests are
             raise self._unreachable(doing, error, vm, asked=method == "get") from None
         except (KeyError, TypeError, AttributeError, RecursionError):
             answer = {"errors": b"JSON of another kind"}
@@ -142,10 +146,7 @@ class Api:
         words = _reason(error)
         todo = "Check that Proxmox runs there and that the uri is right, then run again"
         if isinstance(error, requests.exceptions.SSLError):
-            todo = (
-                f"Name its authority in sites.{self.site}.tls.ca, or its certificate in tls.fingerprint (Proxmox shows "
-                "it below Certificates of the node)"
-            )
+            todo = f"{address.distrusted(self.site, words)} (Proxmox shows it below Certificates of the node)"
         if not asked:
             words += "; whether it was done is not known"
             todo += ": the run looks at what is there before it does anything"

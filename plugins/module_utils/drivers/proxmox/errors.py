@@ -55,10 +55,12 @@ def kind_of(status: int, words: str) -> type[DriverError]:
     return Failed
 
 
-def error_of(doing: str, words: str, *, site: str, vm: str | None = None, status: int = 500) -> DriverError:
-    """The error of a call or a task: ``unable to <doing>: <Proxmox's words>``."""
-    kind, todo = kind_of(status, words), ""
-    todo = _TODO.get(kind, "Look at the task's log in Proxmox, then run again")
+def error_of(doing: str, words: str, *, site: str, vm: str | None = None, status: int | None = None) -> DriverError:
+    """The error of a call, which has a status, or of a task: ``unable to <doing>: <Proxmox's words>``."""
+    kind, where = kind_of(status or 500, words), "the task's log in Proxmox"
+    if status is not None:
+        where = "the journal of the node that answered (journalctl -u pveproxy -u pvedaemon)"
+    todo = _TODO.get(kind, f"Look at {where}, then run again")
     if _SPACE.search(words):
         todo = "Free space on that storage, then run again: the run carries on where it stopped"
     elif "quorum" in words:

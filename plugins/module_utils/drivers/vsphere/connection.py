@@ -58,14 +58,7 @@ def context_of(access: Site) -> ssl.SSLContext:
         if isinstance(pinned, _Pinned):
             pinned.fingerprint = str(fingerprint).replace(":", "").lower()
         return pinned
-    try:
-        return ssl.create_default_context(cafile=ca)
-    except (OSError, ValueError) as error:
-        raise Unreachable(
-            f"the authorities in {ca} cannot be read: {getattr(error, 'strerror', None) or clean(error)}",
-            site=access.name,
-            todo=f"Mend sites.{access.name}.tls.ca; it names a file of certificates as PEM",
-        ) from error
+    return address.trusting(access, ca)
 
 
 class Session(Reading):
@@ -189,7 +182,7 @@ class Session(Reading):
         words = clean(error) or type(error).__name__
         todo = "Check that vCenter runs there and that the uri is right, then run again"
         if isinstance(error, ssl.SSLError):
-            todo = f"Name its authority in sites.{self.site}.tls.ca, or its certificate in tls.fingerprint"
+            todo = address.distrusted(self.site, words)
         elif not asked:
             words += "; whether it was done is not known"
             todo += ": the run looks at what is there before it does anything"
