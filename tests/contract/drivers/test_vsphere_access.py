@@ -176,7 +176,8 @@ def test_an_answer_that_comes_by_drops(monkeypatch: pytest.MonkeyPatch, pve_pki:
     ("/DC0/DC0_C0", ""),
     ("/DC0/DC0_C1", r"shown no cluster 'DC0_C1' there \(did you mean 'DC0_C0'\)"),
     ("/DC1", r"shown no datacenter 'DC1' there \(did you mean 'DC0'\)"),
-    ("/DC0/DC0_C0/gold", "shown no resource pool 'gold' there"),
+    ("/DC0/DC0_C0/gold", ""),
+    ("/DC0/DC0_C0/bronze", "shown no resource pool 'bronze' there"),
 ])
 def test_what_the_uri_names(world: VsphereWorld, path: str, words: str) -> None:
     access = Site("vc", "vsphere", {**world.access.options, "uri": f"https://{world.simulator.address}{path}"})
