@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+
 @dataclass
 class Plan:
     """A planned state, and the attributes for which the resource must be replaced."""

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, Union
 
 from ..drivers.driver import Ambiguous, Driver, DriverError, NotFound
 from ..drivers.registry import open_site
@@ -22,7 +22,8 @@ FILE_LIMIT = 1 << 20
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Unasked = list[DriverError]  # why sites could not be asked, an error for each
-Width = int | Mapping[str, int]  # VMs that are worked on at once: in all, or of each site by its name
+# VMs that are worked on at once: in all, or of each site by its name.
+Width = Union[int, Mapping[str, int]]  # noqa: UP007 - ansible-test reads it as an older Python
 
 
 def read_fleet(path: str | Path) -> Fleet:

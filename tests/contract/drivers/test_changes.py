@@ -110,7 +110,7 @@ def test_then_the_plan_is_empty(world: World, name: str, power: str, monkeypatch
     refused = {*before, *after} & world.refused
     if refused:
         with pytest.raises(Unsupported, match="cannot be honoured"):
-            _ = [world.driver.check(world.wanted(**spec)) for spec in (before, after)]
+            list(map(world.driver.check, (world.wanted(**before), world.wanted(**after))))
         return
     how = world.costs.get(name, how)
     if power == "on" and not world.live and how != "mark":

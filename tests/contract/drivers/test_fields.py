@@ -81,6 +81,6 @@ def test_honoured_or_refused(world: World, field: str) -> None:
 
 
 def test_values_that_mean_nothing_are_not_refused(world: World) -> None:
-    world.driver.check(world.wanted(ha_priority="disabled", memory_reservation=0, cpu_reservation=0, memory_limit=0,
-                                     cpu_limit=0))
+    none = dict.fromkeys(("memory_reservation", "cpu_reservation", "memory_limit", "cpu_limit"), 0)
+    world.driver.check(world.wanted(ha_priority="disabled", **none))
     world.driver.check(world.wanted(disks=[{**DISK, "encrypted": False}]))

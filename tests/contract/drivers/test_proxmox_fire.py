@@ -103,8 +103,8 @@ def second(world: ProxmoxWorld) -> None:
     world.made(**BEFORE)
 
 
-def move(world: ProxmoxWorld, driver: Driver, path: Path, spec: dict[str, Any] = MOVED) -> object:
-    desired = world.wanted(**spec)
+def move(world: ProxmoxWorld, driver: Driver, path: Path, spec: dict[str, Any] | None = None) -> object:
+    desired = world.wanted(**(spec or MOVED))
     changes = world.changes(desired)
     return driver.apply(desired, driver.get(desired.name), changes) if changes else None
 

@@ -76,8 +76,8 @@ def apply(world: VsphereWorld, driver: Driver, name: str, **more: Any) -> object
     return driver.apply(desired, actual, changes) if changes else None
 
 
-def move(world: VsphereWorld, driver: Driver, name: str, spec: dict[str, Any] = MOVED) -> object:
-    desired = world.wanted(name, **spec)
+def move(world: VsphereWorld, driver: Driver, name: str, spec: dict[str, Any] | None = None) -> object:
+    desired = world.wanted(name, **(spec or MOVED))
     changes = world.changes(desired)
     return driver.apply(desired, driver.get(desired.name), changes) if changes else None
 

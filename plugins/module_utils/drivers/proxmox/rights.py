@@ -10,6 +10,7 @@ from .connection import Api
 
 _ANY = "*"  # a storage or VM of which no right is told
 
+
 def of(api: Api) -> Mapping[str, Mapping[str, int]]:
     """The token's rights by path, asked once a session. Raises Denied where it is shown some VMs only: what is not in
     the list counts as absent."""

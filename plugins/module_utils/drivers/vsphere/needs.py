@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from ...model.fleet_planner import VMPlan
 from ...model.vm import VM
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .driver import VsphereDriver
 
 # The disks of VMs and templates, by vCenter's id: place → bytes that each holds, None for its whole size.
-Held = Mapping[str, Mapping[str, int | None]]
+Held = Mapping[str, Mapping[str, Union[int, None]]]  # noqa: UP007 - ansible-test reads it as an older Python
 
 
 class Need(NamedTuple):
