@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..model.vm import VM
@@ -30,3 +30,8 @@ def check_tiers(vm: VM, options: Mapping[str, Any], refuse: Refuse) -> None:
     for disk in vm["disks"] or ():
         if disk.get("tier") and disk["tier"] not in (options.get("tiers") or {}):
             raise refuse(f"disks.{disk['name']}.tier", f"the site maps no pool to the tier '{disk['tier']}'")
+
+
+def named(vms: Sequence[str]) -> str:
+    """`vms` as a sentence names them: five, and how many more there are."""
+    return ", ".join(vms[:5]) + (f" and {len(vms) - 5} more" if len(vms) > 5 else "")

@@ -15,6 +15,7 @@ from ...model.errors import nearest
 from ...model.units import format_size
 from ...model.vm import VM
 from ..driver import Conflict, NotFound
+from ..refusal import named
 from .connection import Api
 
 
@@ -117,7 +118,7 @@ class Room:
         vms = sorted(set[str]().union(*(names for *_what, names in lacking)))
         told = []
         for _storage, has, size, names in sorted(lacking):
-            who = "it needs" if len(vms) == 1 else f"{_named(sorted(names))} need{'s' if len(names) == 1 else ''}"
+            who = "it needs" if len(vms) == 1 else f"{named(sorted(names))} need{'s' if len(names) == 1 else ''}"
             told.append(f"{has}, and {who} {format_size(size) if size else 'some'} there")
         return Conflict(
             f"{'; '.join(told)}; {left}",
@@ -138,7 +139,3 @@ class Room:
 def _thick(storage: Mapping[str, Any]) -> bool:
     """Whether a disk takes its whole size of a storage at once."""
     return storage.get("type") == "lvm" or (storage.get("type") == "zfspool" and not storage.get("sparse"))
-
-
-def _named(vms: Sequence[str]) -> str:
-    return ", ".join(vms[:5]) + (f" and {len(vms) - 5} more" if len(vms) > 5 else "")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...model.fleet_planner import VMPlan
 from ...model.units import format_size
 from ..driver import Conflict
+from ..refusal import named
 from .needs import Origin, cluster_of, held_by, origins_of, taken
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def check(driver: VsphereDriver, plans: Sequence[VMPlan], origin: Origin | None 
     if lacking:
         alone = len(vms) == 1
         told = [f"the datastore '{name}' has {format_size(free)} free, and "
-                f"{'it needs' if alone else _named(asking[store]) + ' need'} "
+                f"{'it needs' if alone else named(asking[store]) + ' need'} "
                 f"{format_size(needed[store]) if needed[store] else 'some'} there"
                 for name, free, store in lacking]  # fmt: skip
         raise Conflict(
@@ -55,7 +56,3 @@ def check(driver: VsphereDriver, plans: Sequence[VMPlan], origin: Origin | None 
             vm=next(iter(vms)) if alone else None,
             todo="Free space there, or name another pool in the fleet file",
         )
-
-
-def _named(vms: Sequence[str]) -> str:
-    return ", ".join(vms[:5]) + (f" and {len(vms) - 5} more" if len(vms) > 5 else "")
