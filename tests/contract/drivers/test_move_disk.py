@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from muster.drivers.driver import Conflict, DriverError
+from muster.drivers.driver import Conflict, DriverError, Template
 from muster.model.fleet import Site
 from muster.model.planner import plan, worst
 from proxmox_site import ProxmoxWorld, on_proxmox
 from sites import World
+from test_proxmox_making import template
 from vsphere_site import VsphereWorld, on_vsphere
 
 SECOND = {"vsphere": "LocalDS_1", "proxmox": "fast", "libvirt": "muster-second"}
@@ -66,6 +67,33 @@ def test_moved_grown_and_limited_at_once(world: World) -> None:
     other = second(world)
     moved(world, True, TWO, (TWO[0], {**TWO[1], "size": "3 MiB", "pool": other, "iops_limit": 50}), tags={"a": "1"})
     assert pools(world) == {"root": world.pool, "data": other}
+
+
+@on_both
+@pytest.mark.parametrize("of", ["template", "VM"])
+def test_a_copy_whose_disks_go_to_several_pools(world: World, of: str) -> None:
+    """A platform copies all disks of its source to one pool: the first run moves the others, not the second."""
+    other = second(world)
+    disks = [{**TWO[0], "pool": world.pool}, {**TWO[1], "pool": other}]
+    desired = world.wanted("copy", disks=disks)
+    if of == "VM":
+        copy = world.driver.clone(world.made(disks=list(TWO)), desired, world.mark(desired))
+    else:
+        two_disks(world)
+        copy = world.driver.create(desired, world.mark(desired), Template("debian", "golden"))
+    assert [disk["pool"] for disk in copy["disks"]] == [world.pool, other]
+    assert copy.state["built"]
+    assert plan(desired, copy, world.driver.refine) == []
+
+
+def two_disks(world: World) -> None:
+    """A template 'golden' that has them in one pool."""
+    if isinstance(world, VsphereWorld):
+        world.template("golden", (1 << 20, 2 << 20))
+    elif isinstance(world, ProxmoxWorld):
+        template(world, name="golden", scsi1=f"{world.pool}:base-9000-disk-1,size=2M")
+        volumes = world.fake.storages[world.pool]["volumes"]
+        volumes["base-9000-disk-1"] = {"content": "images", "format": "raw", "size": 2 << 20, "vmid": 9000}
 
 
 @on_vsphere

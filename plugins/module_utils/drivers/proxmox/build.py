@@ -213,6 +213,10 @@ def _complete(
             )
         elif drive.size < disk["size"]:
             grow(driver, path, name, drive.key, disk["size"], progress)
+        storage = driver.pool_of(disk)
+        if plan.source is not None and drive is not None and drive.storage != storage:  # a copy goes to one as a whole
+            config = driver.api.get(f"{path}/config", "read the VM", name)
+            move(driver, path, name, drive.key, disk["name"], storage, config, progress)
     config = driver.api.get(f"{path}/config", "read the VM", name)
     _prove(driver, plan, config)
     whole = replace(written, built=True, platform={"uuid": plan.uuid, "devices": written.platform["devices"]})
@@ -281,3 +285,24 @@ def grow(driver: ProxmoxDriver, path: str, name: str, key: str, size: int, progr
         path,
     )
     driver.tasks.finish(upid, f"grow the disk {key}", name, progress)
+
+
+def move(
+    driver: ProxmoxDriver, path: str, name: str, key: str, disk: str, storage: str, config: text.Config,
+    progress: Progress,
+) -> None:
+    """Move a disk to another storage, whether the VM runs or not; its old volume goes when the new one is whole."""
+    doing = f"move the disk '{disk}' to the storage '{storage}'"
+    progress(f"{name}: moving the disk '{disk}' to {storage}")
+    upid = driver.tasks.patiently(
+        lambda: driver.api.post(f"{path}/move_disk", doing, name, disk=key, storage=storage, delete=1,
+                                digest=config.get("digest")), name, progress, path)  # fmt: skip
+    driver.tasks.finish(upid, doing, name, progress)
+    drives = text.drives(driver.api.get(f"{path}/config", "read the VM", name))
+    if not any(drive.key == key and drive.storage == storage for drive in drives):
+        raise Failed(
+            f"unable to {doing}: Proxmox reported it as done, yet the disk is not there",
+            site=driver.site,
+            vm=name,
+            todo="Look at the VM's tasks in Proxmox, then run again",
+        )

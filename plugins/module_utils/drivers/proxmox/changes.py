@@ -82,28 +82,11 @@ def _move(driver: ProxmoxDriver, actual: VM, disk: str, storage: str, progress: 
     """Move a disk to another storage, whether the VM runs or not; its old volume goes when the new one is whole."""
     node, vmid, config = listing.find(driver.api, actual)
     path, name, key = f"nodes/{node}/qemu/{vmid}", actual.name, _place(driver, actual, "disks", disk)
-    doing = f"move the disk '{disk}' to the storage '{storage}'"
-
-    def drive(config: text.Config) -> text.Drive | None:
-        return next((drive for drive in text.drives(config) if drive.key == key), None)
-
-    there = drive(config)
+    there = next((drive for drive in text.drives(config) if drive.key == key), None)
     if there is None or there.storage == storage:
         return
     driver.room.space([Need(name, node, storage, there.size)], [node], "the disk stays where it is")
-    progress(f"{name}: moving the disk '{disk}' to {storage}")
-    upid = driver.tasks.patiently(
-        lambda: driver.api.post(f"{path}/move_disk", doing, name, disk=key, storage=storage, delete=1,
-                                digest=config.get("digest")), name, progress, path)  # fmt: skip
-    driver.tasks.finish(upid, doing, name, progress)
-    now = drive(driver.api.get(f"{path}/config", "read the VM", name))
-    if now is None or now.storage != storage:
-        raise Failed(
-            f"unable to {doing}: Proxmox reported it as done, yet the disk is not there",
-            site=driver.site,
-            vm=name,
-            todo="Look at the VM's tasks in Proxmox, then run again",
-        )
+    build.move(driver, path, name, key, disk, storage, config, progress)
 
 
 def _write(

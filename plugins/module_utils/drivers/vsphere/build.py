@@ -13,7 +13,7 @@ from ...model.units import format_size
 from ...model.vm import VM
 from ..driver import Conflict, Failed, Progress, Unknown, Unreachable
 from ..ownership import Written, adopted
-from . import contents, devices, listing, needs, rights, room
+from . import contents, devices, listing, moves, needs, rights, room
 from . import mark as marks
 from .plan import Plan, empty, firmware, hardware
 from .sdk import vim
@@ -94,6 +94,7 @@ def make(driver: VsphereDriver, plan: Plan, progress: Progress) -> VM:
             _claim(driver, plan, made, written)
             _prove(driver, plan, made, devices_too=False)
             _refit(driver, plan, cluster, made, progress)
+            moves.spread(driver, plan, made, progress)
         _prove(driver, plan, made)
         _place(driver, plan, made, progress)
         edits = contents.growth(driver, plan, made) if plan.contents else []
@@ -202,6 +203,7 @@ def _copy(
         pool=cluster.pool,
         host=driver.places.host(cluster, desired),
         diskMoveType="moveAllDiskBackingsAndDisallowSharing",
+        disk=moves.located(driver, plan, cluster),
     )
     spec = vim.vm.CloneSpec(
         location=location, template=False, powerOn=False, config=vim.vm.ConfigSpec(**wanted)

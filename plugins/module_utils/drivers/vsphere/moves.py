@@ -13,6 +13,7 @@ from .site import Cluster, Places
 
 if TYPE_CHECKING:
     from .driver import VsphereDriver
+    from .plan import Plan
 
 PLACES = (("pool",), ("tier",))  # keys of a disk's change, below its name, that move it
 
@@ -144,3 +145,30 @@ def move_disks(
             vm=actual.name,
             todo="Look at the VM's tasks in vCenter, then run again",
         )
+
+
+def _pools(driver: VsphereDriver, plan: Plan) -> dict[str, str]:
+    """The datastore that each disk asks for, by its place; {} where they all lie with the first."""
+    desired = plan.desired
+    found = {plan.devices[disk["name"]]: driver.pool_of(disk, desired.name) for disk in desired["disks"] or ()}
+    return found if len(set(found.values())) > 1 else {}
+
+
+def located(driver: VsphereDriver, plan: Plan, cluster: Cluster) -> list[Any]:
+    """Where each disk of a copy goes, where not all of them go to the datastore of the first."""
+    pools, name = _pools(driver, plan), plan.desired.name
+    (one,) = driver.session.properties([plan.source], listing.PATHS, "read its source", name) if pools else ({},)
+    return [
+        vim.vm.RelocateSpec.DiskLocator(
+            diskId=disk.device.key, datastore=driver.places.datastore(cluster, pools[disk.place], name)
+        )
+        for disk in devices.disks(one.get("config.hardware.device") or ()) if disk.place in pools
+    ]
+
+
+def spread(driver: VsphereDriver, plan: Plan, made: Any, progress: Progress) -> None:
+    """Move a disk of the copy that is not where it was to go: vCenter was asked for that, and is not believed."""
+    if _pools(driver, plan):
+        (one,) = driver.session.properties([made], listing.PATHS, "read the VM", plan.desired.name)
+        now = listing.now(driver.session, made, one)
+        move_disks(driver, plan.desired, now, [disk["name"] for disk in plan.desired["disks"]], progress)
