@@ -79,7 +79,7 @@ def make(driver: ProxmoxDriver, desired: VM, actual: VM, change: Change, progres
 
 
 def _move(driver: ProxmoxDriver, actual: VM, disk: str, storage: str, progress: Progress) -> None:
-    """Move a disk to another storage, whether the VM runs or not; its old volume goes when the new one is whole."""
+    """Move a disk that is not there yet to a storage, if that has room."""
     node, vmid, config = listing.find(driver.api, actual)
     path, name, key = f"nodes/{node}/qemu/{vmid}", actual.name, _place(driver, actual, "disks", disk)
     there = next((drive for drive in text.drives(config) if drive.key == key), None)
